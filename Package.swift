@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The arrows of docs/architecture.md, "Targets and arrows". TidyTests compares every file's imports with this list.
+
+/// Warnings are errors only where the project itself is checked, so that a newer compiler does not break a stranger's first build.
+let isStrict = Context.environment["THEMIS_STRICT"] == "1"
+let commit = Context.gitInformation?.currentCommit ?? "unknown"
+
+let swiftSettings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("ExistentialAny"),
+        .strictMemorySafety(),
+    ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
+
+func library(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
+func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "themis",
+    products: [
+        .executable(name: "themis_server", targets: ["ThemisNode"]),
+        .executable(name: "themis_gateway", targets: ["ThemisGateway"]),
+        .executable(name: "themis_changefeed", targets: ["ThemisChangefeed"]),
+        .executable(name: "themis_exporter", targets: ["ThemisExporter"]),
+    ],
+    targets: [
+        // C modules: headers and shims, each imported by the one Swift target that owns it.
+        .target(
+            name: "CCrypto", publicHeadersPath: "include", cSettings: [.define("THEMIS_COMMIT", to: "\"\(commit)\"")],
+            linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CLinux", publicHeadersPath: "include"),
+        .systemLibrary(name: "CEvent"),
+        .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CProtobufC"),
+        .target(name: "CThemisRPC", dependencies: ["CProtobufC"], publicHeadersPath: "."),
+        .target(
+            name: "CRocksDB", publicHeadersPath: "include",
+            linkerSettings: [.linkedLibrary("rocksdb"), .linkedLibrary("stdc++")]),
+        .systemLibrary(name: "CYAML"),
+
+        // Ground floor.
+        library("ThemisBase", ["CCrypto"]),
+        library("ThemisTelemetry", ["ThemisBase"]),
+
+        // Wire tower.
+        library("ThemisNet", ["ThemisBase", "ThemisTelemetry", "CLinux", "CEvent", "CZlib"]),
+        library("ThemisRPC", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "CThemisRPC"]),
+        library("ThemisFeed", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC"]),
+
+        // Disk tower.
+        library("ThemisStorage", ["ThemisBase", "ThemisTelemetry", "CRocksDB"]),
+        library("ThemisDatabase", ["ThemisBase", "ThemisTelemetry", "ThemisStorage"]),
+
+        // What every service shares, and the services.
+        library("ThemisRuntime", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "CYAML"]),
+        service("ThemisNode", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisDatabase", "ThemisStorage", "ThemisRPC", "ThemisRuntime"]),
+        service("ThemisGateway", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
+        service("ThemisChangefeed", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
+        service("ThemisExporter", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
+
+        // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
+        .target(name: "ThemisTestKit", dependencies: ["ThemisBase"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
+        tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,79 @@
+/// The position of a change record: gapless within an epoch, starting at 1.
+public typealias SequenceNumber = UInt64
+
+/// The name of a table, proved once: `[A-Za-z_][A-Za-z0-9_-]{0,63}`.
+public struct TableName: Sendable, Hashable, CustomStringConvertible {
+    /// The name's text.
+    public let text: String
+
+    /// Proves `text`.
+    ///
+    /// - Throws: `invalid_key` when it does not have the form of a table name.
+    public init(validating text: String) throws(ThemisError) {
+        guard Self.isValid(text) else {
+            throw ThemisError(
+                .invalidKey, "table name must be 1–\(Limits.tableNameBytes) letters, digits, '_' or '-' and begin with a letter or '_'")
+        }
+        self.text = text
+    }
+
+    /// A name that was proved before it was stored.
+    public init(stored text: String) { self.text = text }
+
+    private static func isValid(_ text: String) -> Bool {
+        let bytes = text.utf8
+        guard let first = bytes.first, bytes.count <= Limits.tableNameBytes else { return false }
+        func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A) || byte == 0x5F }
+        guard isLetter(first) else { return false }
+        return bytes.allSatisfy { isLetter($0) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2D }
+    }
+
+    /// The name's text.
+    public var description: String { text }
+}
+
+/// The key of an entity: `table:pk`, split at the first colon.
+public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
+    /// The table.
+    public let table: TableName
+    /// The primary key, 1–512 bytes of UTF-8 without control characters. May hold `:` and `/`.
+    public let pk: String
+
+    /// Proves `text`, already percent-decoded.
+    ///
+    /// - Throws: `invalid_key` saying which part is wrong.
+    public init(validating text: String) throws(ThemisError) {
+        guard let colon = text.utf8.firstIndex(of: 0x3A) else {
+            throw ThemisError(.invalidKey, "key has no ':'; write it as table:pk")
+        }
+        try self.init(table: TableName(validating: String(text[..<colon])), pk: String(text[text.utf8.index(after: colon)...]))
+    }
+
+    /// Proves `pk` for a table that is proved already.
+    ///
+    /// - Throws: `invalid_key` when the pk is empty, too long or holds a control character.
+    public init(table: TableName, pk: String) throws(ThemisError) {
+        guard Self.isValidPrimaryKey(pk) else {
+            throw ThemisError(
+                .invalidKey, "pk must be 1–\(Limits.primaryKeyBytes) bytes of UTF-8 without control characters")
+        }
+        self.table = table
+        self.pk = pk
+    }
+
+    /// A key that was proved before it was stored.
+    public init(stored table: TableName, pk: String) {
+        self.table = table
+        self.pk = pk
+    }
+
+    /// Whether `pk` may be a primary key. C0, DEL and C1 characters are control characters.
+    public static func isValidPrimaryKey(_ pk: String) -> Bool {
+        let count = pk.utf8.count
+        guard count >= 1, count <= Limits.primaryKeyBytes else { return false }
+        return pk.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+    }
+
+    /// `table:pk`.
+    public var description: String { "\(table.text):\(pk)" }
+}

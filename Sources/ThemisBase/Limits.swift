@@ -1,0 +1,86 @@
+/// Every hard bound that is not a setting, with its reason. `docs/limits.md` is generated from `Limits.all`.
+public enum Limits {
+    /// Table names stand in keys, labels and paths.
+    public static let tableNameBytes = 64
+    /// Keys are compared on every read; long ones cost every block of the engine.
+    public static let primaryKeyBytes = 512
+    /// One document is parsed, logged and sent as a whole.
+    public static let documentBytes = 8 << 20
+    /// Nesting of JSON. The walk is iterative; the bound keeps paths and patches sane.
+    public static let jsonDepth = 128
+    /// Entities one page or multi-get may ask for.
+    public static let pageEntities = 1_000
+    /// Bytes of documents in one page or multi-get answer; what does not fit is named as unread or left to the cursor.
+    public static let pageBytes = 32 << 20
+    /// Operations in an atomic bulk request: they are prepared, checked and written as one batch.
+    public static let atomicOperations = 10_000
+    /// Bytes in an atomic bulk request.
+    public static let atomicBytes = 32 << 20
+    /// One NDJSON line: a document and its envelope.
+    public static let lineBytes = documentBytes + (64 << 10)
+    /// A request id is echoed in logs and headers.
+    public static let requestIDBytes = 128
+    /// An idempotency key is part of a stored key.
+    public static let idempotencyKeyBytes = 255
+    /// The answer kept under an idempotency key.
+    public static let idempotencyAnswerBytes = 4 << 10
+    /// Keys remembered at once; beyond it new keyed writes are refused, none is dropped early.
+    public static let idempotencyKeys = 1_000_000
+    /// Bytes of remembered keys at once.
+    public static let idempotencyBytes = 256 << 20
+    /// How long a key is remembered, in milliseconds.
+    public static let idempotencyMilliseconds: Int64 = 24 * 3_600 * 1_000
+    /// The request line of HTTP.
+    public static let requestLineBytes = 8 << 10
+    /// All headers of one request together.
+    public static let headerBytes = 16 << 10
+    /// Headers of one request.
+    public static let headerCount = 100
+    /// Time for the headers of one request, in milliseconds: a slow sender holds only its own connection.
+    public static let headerMilliseconds = 10_000
+    /// Time for the body of one unary request, in milliseconds.
+    public static let bodyMilliseconds = 30_000
+    /// Idle time of a kept-alive connection, in milliseconds.
+    public static let keepAliveMilliseconds = 75_000
+    /// Idle time of a streamed request body, in milliseconds.
+    public static let streamIdleMilliseconds = 30_000
+    /// Requests that one connection may have waiting behind the one being answered.
+    public static let pipelinedRequests = 64
+    /// Expansion of a compressed body: it may inflate at most to the body limit of its route.
+    public static let inflateRatio = 200
+    /// The body of one RPC frame; larger bodies flow as DATA frames against credit.
+    public static let frameBodyBytes = 64 << 10
+    /// Unacknowledged bytes of one RPC stream.
+    public static let streamCreditBytes = 256 << 10
+    /// Unacknowledged bytes of all streams of one RPC connection.
+    public static let connectionCreditBytes = 4 << 20
+    /// Requests one RPC connection may have unanswered; above it BUSY.
+    public static let requestsInFlight = 1_024
+    /// One RPC message put together from DATA frames: an atomic batch with its envelope.
+    public static let messageBytes = atomicBytes + (8 << 20)
+    /// Memory of one decoded protobuf message, as a multiple of its encoded size.
+    public static let arenaFactor = 4
+    /// The path of a Unix socket: sockaddr_un holds 108 bytes with the terminator.
+    public static let socketPathBytes = 107
+    /// Bytes the committer draws into one batch.
+    public static let commitBatchBytes = 4 << 20
+    /// Times a stale prepare goes back to the pool before it is done inline.
+    public static let prepareAttempts = 3
+    /// Change records one page may hold.
+    public static let changefeedPage = 10_000
+    /// Bytes of one page of change records; the page ends early, at the end of a transaction.
+    public static let changefeedPageBytes = 4 << 20
+    /// Longest wait of a long poll, in milliseconds.
+    public static let longPollMilliseconds = 60_000
+    /// Log lines of one code in one second; the rest is counted and named in one line.
+    public static let logLinesPerSecond = 10
+    /// One row of `all`.
+    public struct Row: Sendable {
+        /// What is bounded.
+        public let name: String
+        /// The bound with its unit.
+        public let bound: String
+        /// Why there is one.
+        public let reason: String
+    }
+}

@@ -1,0 +1,5 @@
+import Glibc
+
+@main struct Main {
+    static func main() { exit(0) }
+}

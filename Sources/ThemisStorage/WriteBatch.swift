@@ -1,0 +1,51 @@
+import ThemisBase
+
+/// Changes that become visible and durable together, encoded as they are added.
+///
+/// The encoding is deterministic and engine-free (docs/data-format.md, "Batch"), so that the same bytes can be applied elsewhere:
+/// `put = 1 | keyspace u8 | key length varint | key | value length varint | value`, `delete = 2 | keyspace | key length | key`,
+/// `deleteRange = 3 | keyspace | lower length | lower | upper length | upper` (upper exclusive). Not thread-safe.
+public struct WriteBatch: Sendable {
+    /// The encoded operations.
+    public private(set) var bytes: [UInt8] = []
+    /// How many operations were added.
+    public private(set) var count = 0
+
+    /// An empty batch.
+    public init() {}
+
+    /// Whether nothing was added.
+    public var isEmpty: Bool { count == 0 }
+
+    /// Sets `key` to `value`.
+    public mutating func put(_ keyspace: Keyspace, _ key: [UInt8], _ value: [UInt8]) {
+        begin(1, keyspace)
+        bytes.appendLengthPrefixed(key)
+        bytes.appendLengthPrefixed(value)
+    }
+
+    /// Removes `key`; removing what is absent is no error.
+    public mutating func delete(_ keyspace: Keyspace, _ key: [UInt8]) {
+        begin(2, keyspace)
+        bytes.appendLengthPrefixed(key)
+    }
+
+    /// Removes every key in `lower..<upper`.
+    public mutating func deleteRange(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]) {
+        begin(3, keyspace)
+        bytes.appendLengthPrefixed(lower)
+        bytes.appendLengthPrefixed(upper)
+    }
+
+    /// Forgets everything, keeping the memory.
+    public mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        count = 0
+    }
+
+    private mutating func begin(_ operation: UInt8, _ keyspace: Keyspace) {
+        bytes.append(operation)
+        bytes.append(keyspace.rawValue)
+        count += 1
+    }
+}
