@@ -45,7 +45,8 @@ let package = Package(
         .systemLibrary(name: "CEvent"),
         .systemLibrary(name: "CZlib"),
         .systemLibrary(name: "CProtobufC"),
-        .target(name: "CThemisRPC", dependencies: ["CProtobufC"], publicHeadersPath: "."),
+        .target(
+            name: "CThemisRPC", dependencies: ["CProtobufC"], publicHeadersPath: ".", linkerSettings: [.linkedLibrary("protobuf-c")]),
         .target(
             name: "CRocksDB", publicHeadersPath: "include",
             linkerSettings: [.linkedLibrary("rocksdb"), .linkedLibrary("stdc++")]),
