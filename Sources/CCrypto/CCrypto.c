@@ -1,5 +1,7 @@
+#define _GNU_SOURCE
 #include "CCrypto.h"
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -77,3 +79,5 @@ int themis_random(void *bytes, size_t length) {
 }
 
 const char *themis_build_commit(void) { return THEMIS_COMMIT; }
+
+void themis_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -49,5 +49,3 @@ pid_t themis_lock_holder(int fd) {
 static _Thread_local void *current_loop;
 void *themis_current_loop(void) { return current_loop; }
 void themis_set_current_loop(void *loop) { current_loop = loop; }
-
-void themis_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

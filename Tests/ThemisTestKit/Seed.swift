@@ -1,5 +1,4 @@
 import Glibc
-public import ThemisBase
 
 /// Seeds of randomised tests: printed by a failing test, replayed by `THEMIS_SEED=n`.
 public enum Seed {

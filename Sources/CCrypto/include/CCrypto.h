@@ -14,3 +14,6 @@ int themis_random(void *bytes, size_t length);
 
 /// The commit this was built from, or "unknown".
 const char *themis_build_commit(void);
+
+/// Names the calling thread as the system shows it (at most 15 bytes are kept).
+void themis_name_thread(const char *name);

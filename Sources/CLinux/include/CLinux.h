@@ -36,6 +36,3 @@ pid_t themis_lock_holder(int fd);
 /// One pointer a thread: the loop that runs on it, or NULL.
 void *themis_current_loop(void);
 void themis_set_current_loop(void *loop);
-
-/// Names the calling thread (at most 15 bytes).
-void themis_name_thread(const char *name);
