@@ -1,0 +1,48 @@
+# THEMIS: the one door. `make` alone lists what it opens.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help install build run test check fix generate docs demo crash clean
+
+DATA ?= ./data
+PORT ?= 8765
+ROUNDS ?= 200
+
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: ## install the Debian packages that are missing, for building and for tests
+	@Scripts/install.sh build test
+
+build: ## build the four services for release, into .build/release
+	@Scripts/install.sh build
+	@Scripts/build-release.sh
+
+run: build ## build, start the whole set on DATA=./data and PORT=8765, print what to try
+	@Scripts/run.sh "$(DATA)" "$(PORT)"
+
+test: install ## build and run every tier of tests
+	@Scripts/test.sh
+
+check: install ## format, strict build, walls, house rules, generated files; `make fix` and the texts repair
+	@Scripts/check.sh
+
+fix: ## format every Swift file in place
+	@swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+generate: ## write the C code of the RPC contract again from its .proto files
+	@Scripts/generate.sh Sources/CThemisRPC
+
+docs: ## write the tables in docs/ again from the catalogs
+	@Scripts/docs.sh
+
+demo: build ## import the Debian package index while a client follows the changefeed, then kill and compare
+	@/usr/bin/python3 Scripts/demo
+
+crash: install ## kill the core at random under load, ROUNDS=200 times, and compare with the ledger
+	@swift build --build-tests
+	@THEMIS_CRASH_ROUNDS=$(ROUNDS) Scripts/tier.sh crash --filter CrashTests
+
+clean: ## remove what was built; data stays
+	@rm -rf .build

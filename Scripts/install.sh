@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# usage: Scripts/install.sh build|test …   Installs the packages of Scripts/packages.txt that are missing; asks apt-get only then.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+listed() { awk -v kind="$1" '$1 == kind { print $2 }' Scripts/packages.txt; }
+
+missing() {
+    local installed
+    installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' | awk '$1 == "installed" { print $2 }')
+    grep -vxF -f <(printf '%s\n' "$installed") || true
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+wanted=$(for kind in "$@"; do listed "$kind"; done | missing)
+if [ -n "$wanted" ]; then
+    command -v apt-get >/dev/null || { echo "install: no apt-get here; install what Scripts/packages.txt lists by hand" >&2; exit 69; }
+    echo "install: $(echo $wanted)"
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086  # one word per package
+    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+fi
+
+case " $* " in
+*" test "*)
+    for package in $(listed unpack); do
+        [ -e ".build/tools/.$package" ] && continue
+        echo "install: unpacking $package below .build/tools"
+        Scripts/unpack.sh "$package"
+    done
+    ;;
+esac
+
+command -v swift >/dev/null || { echo "install: no swift on PATH; see README.md, Prerequisites" >&2; exit 69; }

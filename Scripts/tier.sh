@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# usage: Scripts/tier.sh NAME ARGUMENTS…   Runs one tier by `swift test`; fails when it fails or when no test ran at all.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=$1
+shift
+mkdir -p .build/tiers
+log=.build/tiers/$name.log
+began=$SECONDS
+echo "── $name"
+set +e
+swift test --skip-build --disable-xctest "$@" 2>&1 | tee "$log" | grep -vE '^(◇|✔|\[[0-9]+/[0-9]+\]|Building|Build complete)'
+status=${PIPESTATUS[0]}
+set -e
+closing=$(grep -E 'Test run with [0-9]+ test' "$log" | tail -n 1 || true)
+if [ "$status" -eq 0 ] && ! grep -qE 'with [1-9][0-9]* test' <<<"$closing"; then
+    echo "$name: no test ran; the filter matches nothing" >&2
+    status=1
+fi
+echo "$name: ${closing:-no closing line} [$((SECONDS - began)) s]" | tee -a .build/tiers/summary
+[ "$status" -eq 0 ] || { echo "$name failed: grep '✘' $log" >&2; exit "$status"; }
