@@ -73,8 +73,9 @@ let package = Package(
         service("ThemisExporter", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
 
         // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
-        .target(name: "ThemisTestKit", dependencies: ["ThemisBase"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
+        .target(name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
+        tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
     ],
     cxxLanguageStandard: .cxx17
 )
