@@ -74,6 +74,20 @@ public enum Limits {
     public static let longPollMilliseconds = 60_000
     /// Log lines of one code in one second; the rest is counted and named in one line.
     public static let logLinesPerSecond = 10
+    /// One line of the log; longer records are cut, and stay valid JSON.
+    public static let logLineBytes = 16 << 10
+    /// Different log texts watched for flooding at once; what goes beyond shares one window.
+    public static let logWindows = 256
+    /// Series of one metric: labels are closed sets, and a mistake must not eat the memory.
+    public static let metricSeries = 1_000
+    /// Bytes of one pushed metric snapshot.
+    public static let metricSnapshotBytes = 1 << 20
+    /// One label value in a pushed metric snapshot.
+    public static let metricLabelBytes = 256
+    /// Processes whose metrics the core adds up at once.
+    public static let metricInstances = 256
+    /// Ended processes whose metrics are still kept apart, so that one that comes back is not counted twice.
+    public static let metricRetiredInstances = 256
     /// One row of `all`.
     public struct Row: Sendable {
         /// What is bounded.
