@@ -76,6 +76,7 @@ let package = Package(
         .target(name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
+        tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -17,7 +17,7 @@ as_root() {
 
 wanted=$(for kind in "$@"; do listed "$kind"; done | missing)
 if [ -n "$wanted" ]; then
-    command -v apt-get >/dev/null || { echo "install: no apt-get here; install what Scripts/packages.txt lists by hand" >&2; exit 69; }
+    command -v apt-get >/dev/null || { echo "install: no apt-get here; Scripts/packages.txt says what is needed" >&2; exit 69; }
     echo "install: $(echo $wanted)"
     as_root apt-get update -qq
     # shellcheck disable=SC2086  # one word per package
