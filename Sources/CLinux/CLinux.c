@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -49,3 +50,8 @@ pid_t themis_lock_holder(int fd) {
 static _Thread_local void *current_loop;
 void *themis_current_loop(void) { return current_loop; }
 void themis_set_current_loop(void *loop) { current_loop = loop; }
+
+const char *themis_error_text(int error) {
+    const char *text = strerrordesc_np(error);
+    return text != NULL ? text : "unknown error";
+}

@@ -44,6 +44,11 @@ public enum Limits {
     public static let keepAliveMilliseconds = 75_000
     /// Idle time of a streamed request body, in milliseconds.
     public static let streamIdleMilliseconds = 30_000
+    /// How long a connection that is being closed still takes input, in milliseconds: closing on top of unread input would reset it and
+    /// could destroy the answer on its way.
+    public static let lingerMilliseconds = 2_000
+    /// How many bytes of input a connection that is being closed still takes.
+    public static let lingerBytes = 1 << 20
     /// Requests that one connection may have waiting behind the one being answered.
     public static let pipelinedRequests = 64
     /// Expansion of a compressed body: it may inflate at most to the body limit of its route.

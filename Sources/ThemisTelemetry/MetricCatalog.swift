@@ -81,6 +81,9 @@ extension Metric {
     /// Connections over the limit.
     public static let httpConnectionsRefused = Metric(
         "themis_http_connections_refused_total", .counter, "HTTP connections answered with 503 because of `server.max_connections`.")
+    /// Connections that could not be accepted.
+    public static let acceptFailures = Metric(
+        "themis_accept_failures_total", .counter, "Pauses of a listener because no connection could be accepted (open files, memory).")
     /// Requests that were not HTTP.
     public static let httpParseErrors = Metric(
         "themis_http_parse_errors_total", .counter, "Requests refused by the HTTP parser.")
@@ -182,7 +185,7 @@ extension Metric {
         requests, errors, qps, uptime, blockCacheUsage, blockCacheCapacity, pendingCompaction, estimatedKeys, indexRebuilds,
         indexRebuildMilliseconds, indexRebuildEntities, cursorAnchorHits, rangeScanSteps, latency,
         coreUp, buildInfo,
-        httpRequests, httpErrors, httpDuration, httpConnections, httpConnectionsAccepted, httpConnectionsRefused, httpParseErrors,
+        httpRequests, httpErrors, httpDuration, httpConnections, httpConnectionsAccepted, httpConnectionsRefused, acceptFailures, httpParseErrors,
         rpcRequests, rpcBusy, rpcInFlight, rpcReceivedBytes, rpcSentBytes, rpcGarbageFrames,
         commitBatchRecords, commitSyncSeconds,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "CSockets.h"
+
 // What `import Glibc` does not show: GNU extensions, variadic calls and thread-local storage. Every function returns -1 with errno set
 // on failure unless it says otherwise.
 
@@ -36,3 +38,6 @@ pid_t themis_lock_holder(int fd);
 /// One pointer a thread: the loop that runs on it, or NULL.
 void *themis_current_loop(void);
 void themis_set_current_loop(void *loop);
+
+/// The system's English words for an errno value, a constant text.
+const char *themis_error_text(int error);

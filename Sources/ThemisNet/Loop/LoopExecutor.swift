@@ -63,7 +63,7 @@ public protocol TurnEnding: AnyObject {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        if Self.isOnLoop { unsafe ready.append(.job(job)) } else { unsafe submit(.job(job)) }
+        if Self.isOnLoop { ready.append(.job(job)) } else { submit(.job(job)) }
     }
 
     func checkIsolated() { precondition(Self.isOnLoop, "this runs on the loop thread only") }
@@ -71,11 +71,11 @@ public protocol TurnEnding: AnyObject {
     func isIsolatingCurrentContext() -> Bool? { Self.isOnLoop }
 
     func post(_ call: @escaping @Sendable @NetLoop () -> Void) {
-        if Self.isOnLoop { unsafe ready.append(.call(call)) } else { unsafe submit(.call(call)) }
+        if Self.isOnLoop { ready.append(.call(call)) } else { submit(.call(call)) }
     }
 
     private func submit(_ work: LoopWork) {
-        inbox.withLock { unsafe $0.append(work) }
+        inbox.withLock { $0.append(work) }
         guard !isSignalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
         var one: UInt64 = 1
         _ = unsafe write(wakeDescriptor, &one, 8)
@@ -89,7 +89,7 @@ public protocol TurnEnding: AnyObject {
         isSignalled.store(false, ordering: .sequentiallyConsistent)
         var taken: [LoopWork] = []
         inbox.withLock { swap(&$0, &taken) }
-        unsafe ready.append(contentsOf: taken)
+        ready.append(contentsOf: taken)
     }
 
     // MARK: Running
@@ -99,17 +99,17 @@ public protocol TurnEnding: AnyObject {
         precondition(!isRunning.exchange(true, ordering: .acquiringAndReleasing), "one loop a process: it runs already")
         unsafe themis_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         defer {
-            unsafe themis_set_current_loop(nil)
+            themis_set_current_loop(nil)
             isRunning.store(false, ordering: .releasing)
         }
         // A peer that closes while we write must be an error of that write, not the end of the process.
-        unsafe signal(SIGPIPE, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
         DescriptorLimit.raise()
         isStopping.store(false, ordering: .releasing)
         try NetLoop.assumeIsolated(setup)
         NetLoop.assumeIsolated { endTurn() }
         while !isStopping.load(ordering: .acquiring) {
-            let flags = unsafe ready.isEmpty && dirty.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
+            let flags = ready.isEmpty && dirty.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
             unsafe event_base_loop(base, flags)
             NetLoop.assumeIsolated { endTurn() }
         }
@@ -137,14 +137,14 @@ public protocol TurnEnding: AnyObject {
         let task = unsafe asUnownedTaskExecutor()
         var index = 0
         // Work may add work; the bound lets descriptors and timers have their turn.
-        while unsafe index < ready.count, index < Self.workOfOneTurn {
-            switch unsafe ready[index] {
+        while index < ready.count, index < Self.workOfOneTurn {
+            switch ready[index] {
             case .job(let job): unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
             case .call(let call): call()
             }
             index += 1
         }
-        unsafe ready.removeFirst(index)
+        ready.removeFirst(index)
     }
 
     @NetLoop private func flush() {
@@ -164,6 +164,8 @@ public protocol TurnEnding: AnyObject {
     }
 
     private static let workOfOneTurn = 10_000
+
+    @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
 
     @NetLoop func atEndOfTurn(_ object: any TurnEnding) { dirty.append(object) }
 

@@ -33,6 +33,9 @@ import Synchronization
     /// Runs `body` on the loop, in the order of the calls of one thread. Any thread; many posts cost one wake-up.
     public nonisolated static func post(_ body: @escaping @Sendable @NetLoop () -> Void) { LoopExecutor.shared.post(body) }
 
+    /// Runs `body` after what is being done now has returned, before the loop blocks again.
+    @NetLoop public static func later(_ body: @escaping @NetLoop () -> Void) { LoopExecutor.shared.later(body) }
+
     /// Calls `object.endOfTurn()` once before the loop blocks again. The caller registers an object once, by a flag of its own.
     @NetLoop public static func atEndOfTurn(_ object: any TurnEnding) { LoopExecutor.shared.atEndOfTurn(object) }
 

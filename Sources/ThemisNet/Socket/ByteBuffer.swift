@@ -1,0 +1,130 @@
+import Glibc
+
+/// Bytes between a socket and its reader or writer: one owner, no copies, memory given back when it is empty.
+///
+/// Not thread-safe; belongs to whoever owns the value.
+@safe public struct ByteBuffer: ~Copyable {
+    private var storage: UnsafeMutableRawPointer?
+    private var capacity = 0
+    private var head = 0
+    private var tail = 0
+
+    /// An empty buffer without memory.
+    public init() { unsafe storage = nil }
+
+    deinit { unsafe free(storage) }
+
+    /// Bytes that wait to be read.
+    public var count: Int { tail - head }
+
+    /// Whether nothing waits to be read.
+    public var isEmpty: Bool { head == tail }
+
+    /// The bytes that wait to be read; valid until the next change.
+    public var readable: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: storage.map { unsafe UnsafeRawPointer($0) + head }, count: count)
+    }
+
+    /// At least `minimum` free bytes behind what waits; valid until the next change. `advance` says how many were filled.
+    public mutating func writable(minimum: Int) -> UnsafeMutableRawBufferPointer {
+        if capacity - tail < minimum { grow(minimum) }
+        return unsafe UnsafeMutableRawBufferPointer(start: storage.map { unsafe $0 + tail }, count: capacity - tail)
+    }
+
+    /// Counts `filled` bytes of the writable area as written.
+    public mutating func advance(_ filled: Int) {
+        precondition(filled >= 0 && filled <= capacity - tail, "more bytes were filled than there was room for")
+        tail += filled
+    }
+
+    /// Drops the first `read` bytes; an emptied buffer gives its memory back.
+    public mutating func consume(_ read: Int) {
+        precondition(read >= 0 && read <= count, "more bytes were consumed than were there")
+        head += read
+        if head == tail { release() }
+    }
+
+    /// Gives back all memory.
+    public mutating func release() {
+        unsafe free(storage)
+        unsafe storage = nil
+        (capacity, head, tail) = (0, 0, 0)
+    }
+
+    /// Appends `bytes`.
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress, unsafe !bytes.isEmpty else { return }
+        let room = unsafe writable(minimum: bytes.count)
+        if let target = room.baseAddress { unsafe memcpy(target, base, bytes.count) }
+        tail += bytes.count
+    }
+
+    /// Appends `bytes`.
+    public mutating func append(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe append($0) } }
+
+    /// Appends constant text.
+    public mutating func append(_ text: StaticString) {
+        unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Appends the UTF-8 of `text`.
+    public mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends a byte.
+    public mutating func append(byte: UInt8) {
+        let room = unsafe writable(minimum: 1)
+        unsafe room[0] = byte
+        tail += 1
+    }
+
+    /// Appends `number` in decimal digits.
+    public mutating func append(decimal number: Int) {
+        guard number >= 0 else { return append(String(number)) }
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        unsafe withUnsafeMutableBytes(of: &digits) { digits in
+            var rest = number
+            var start = digits.count
+            repeat {
+                start -= 1
+                unsafe digits[start] = UInt8(0x30 + rest % 10)
+                rest /= 10
+            } while rest > 0
+            unsafe append(UnsafeRawBufferPointer(rebasing: digits[start...]))
+        }
+    }
+
+    /// Appends `number` in hexadecimal digits.
+    public mutating func append(hexadecimal number: Int) {
+        precondition(number >= 0, "only lengths are written in hexadecimal")
+        var shift = max(0, (Int.bitWidth - number.leadingZeroBitCount - 1) / 4) * 4
+        while shift >= 0 {
+            let digit = UInt8(number >> shift & 15)
+            append(byte: digit < 10 ? 0x30 + digit : 0x57 + digit)
+            shift -= 4
+        }
+    }
+
+    private mutating func grow(_ minimum: Int) {
+        let used = count
+        // Moving to the front first: a long-lived buffer must not grow by what was consumed.
+        if head > 0, capacity - used >= minimum, head >= capacity / 2 {
+            if let base = unsafe storage { unsafe memmove(base, base + head, used) }
+        } else {
+            var wanted = max(Self.smallestCapacity, capacity)
+            while wanted - used < minimum { wanted *= 2 }
+            guard let larger = unsafe malloc(wanted) else { fatalError("out of memory for a buffer of \(wanted) bytes") }
+            if let old = unsafe storage { unsafe memcpy(larger, old + head, used) }
+            unsafe free(storage)
+            unsafe storage = unsafe larger
+            capacity = wanted
+        }
+        head = 0
+        tail = used
+    }
+
+    /// Small enough for the allocator's thread cache: most answers fit and cost no lock.
+    private static let smallestCapacity = 1_008
+}
