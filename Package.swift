@@ -77,6 +77,7 @@ let package = Package(
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
+        tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),
     ],
     cxxLanguageStandard: .cxx17

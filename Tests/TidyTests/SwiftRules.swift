@@ -62,10 +62,15 @@ extension SwiftRule {
                 source.words[line].contains("fatalError") || source.code[line].contains("try!")
                     || source.code[line].contains("as!")
             }),
-        words(
-            ["print", "debugPrint", "dump", "NSLog"], "output goes through the Logger",
-            repair: "Use telemetry.log; only a Main.swift prints.",
-            bad: "print(1)", good: "log.info(\"print\")", where: { $0.isProduct && !$0.path.hasSuffix("/Main.swift") }),
+        SwiftRule(
+            name: "output goes through the Logger", repair: "Use telemetry.log; only a Main.swift prints.",
+            bad: "    print(1)", good: "let print = line.print(1)",
+            applies: { $0.isProduct && !$0.path.hasSuffix("/Main.swift") },
+            finds: { source, line in
+                ["print(", "debugPrint(", "dump(", "NSLog("].contains { call in
+                    source.code[line].trimmed.hasPrefix(call) || source.code[line].contains("{ " + call)
+                }
+            }),
         words(
             ["getenv", "environ", "setenv"], "the environment is read in one room",
             repair: "Take the value as an argument; ThemisRuntime reads it.",
