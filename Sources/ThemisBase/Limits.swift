@@ -36,6 +36,14 @@ public enum Limits {
     public static let headerBytes = 16 << 10
     /// Headers of one request.
     public static let headerCount = 100
+    /// The method of a request; every known one is far shorter.
+    public static let methodBytes = 32
+    /// Query parameters of one request; they are compared with each other.
+    public static let queryParameters = 64
+    /// One chunk of a chunked body: a size that no client sends is a mistake or an attack on arithmetic.
+    public static let chunkBytes = 1 << 30
+    /// Chunk extensions of one body together: they carry nothing for us.
+    public static let chunkExtensionBytes = 4 << 10
     /// Time for the headers of one request, in milliseconds: a slow sender holds only its own connection.
     public static let headerMilliseconds = 10_000
     /// Time for the body of one unary request, in milliseconds.
