@@ -1,7 +1,10 @@
+import Glibc
+
 /// The names of the objects that a walk has open, to refuse a name that comes twice in one object.
 ///
-/// Up to sixteen names of an object are compared one with another; beyond that the object gets a hash table. Its hash is SipHash under a
-/// key that the process draws at its start, so that nobody can choose names which collide.
+/// Few names of an object are compared one with another; with more of them the object gets a hash table. It begins with a cheap hash, and
+/// when that one's names collide, by chance or by intent, it goes over to SipHash under a key that the process draws at its start, against
+/// which nobody can choose names. So the work is linear in any case.
 @safe struct JSONNameSet {
     /// Where a name stands, without its quotes.
     struct Spelling {
@@ -11,7 +14,7 @@
     }
 
     private struct Entry {
-        /// Both ends and the length of a name while the object is small, its hash afterwards. Equal names have equal prints.
+        /// A cheap mix of the name, or its SipHash once the object's table is keyed. Equal names have equal prints.
         var print: UInt64
         let start: UInt32
         /// The length in bytes, and in the lowest bit whether there is an escape.
@@ -22,13 +25,28 @@
         }
     }
 
-    private static let smallCount = 16
+    private struct Table {
+        let objectStart: Int
+        /// Open addressing: index into the object's names plus one, 0 for empty.
+        var slots: [UInt32] = []
+        var isKeyed = false
+
+        /// The first slot to look at: the highest bits, which depend on every byte of the print.
+        @inline(__always) func slot(of print: UInt64) -> Int {
+            Int(truncatingIfNeeded: print >> UInt64(64 - slots.count.trailingZeroBitCount))
+        }
+    }
+
+    /// Names that are compared one with another before a table pays.
+    private static let smallCount = 24
+    /// Occupied slots that one name may meet under the cheap hash. A table is at most half full, so that a good hash never comes near it.
+    private static let probeLimit = 64
 
     /// The names of all open objects. A row in front of each object's names keeps where the outer object's names begin.
     private var entries: [Entry] = []
     private var objectStart = 0
-    /// Open addressing for the objects that have grown, innermost last: index into the object's names plus one, 0 for empty.
-    private var tables: [(objectStart: Int, slots: [UInt32])] = []
+    /// The tables of the open objects that have grown, innermost last.
+    private var tables: [Table] = []
     /// The object that `objectStart` names has a table, the last of `tables`.
     private var hasTable = false
 
@@ -53,12 +71,12 @@
     /// Adds a name of the innermost object. False when the object has it already.
     @inline(__always) mutating func insert(_ name: Spelling, in base: UnsafePointer<UInt8>) -> Bool {
         if hasTable { return unsafe insertHashed(name, in: base) }
-        let print = unsafe name.isEscaped ? Self.printOfEscaped(name, in: base) : Self.print(base, from: name.start, to: name.end)
+        let print = unsafe Self.print(of: name, in: base)
         for index in objectStart..<entries.count where entries[index].print == print {
             if unsafe Self.areEqual(entries[index].spelling, name, in: base) { return false }
         }
         append(name, print: print)
-        if entries.count - objectStart == Self.smallCount { unsafe makeTable(in: base) }
+        if entries.count - objectStart == Self.smallCount { makeTable() }
         return true
     }
 
@@ -70,41 +88,58 @@
 
     // MARK: - Large objects
 
-    private mutating func makeTable(in base: UnsafePointer<UInt8>) {
-        for index in objectStart..<entries.count { entries[index].print = unsafe Self.hash(entries[index].spelling, in: base) }
-        tables.append((objectStart, []))
+    private mutating func makeTable() {
+        tables.append(Table(objectStart: objectStart))
         hasTable = true
-        growTable(to: Self.smallCount * 4)
+        fillTable(capacity: 64)
     }
 
-    private mutating func growTable(to capacity: Int) {
-        var slots = [UInt32](repeating: 0, count: capacity)
+    private mutating func fillTable(capacity: Int) {
+        var table = tables.removeLast()
+        table.slots = [UInt32](repeating: 0, count: capacity)
         for index in objectStart..<entries.count {
-            var slot = Int(truncatingIfNeeded: entries[index].print) & (capacity - 1)
-            while slots[slot] != 0 { slot = (slot + 1) & (capacity - 1) }
-            slots[slot] = UInt32(index - objectStart + 1)
+            var slot = table.slot(of: entries[index].print)
+            while table.slots[slot] != 0 { slot = (slot + 1) & (capacity - 1) }
+            table.slots[slot] = UInt32(truncatingIfNeeded: index - objectStart + 1)
         }
-        tables[tables.count - 1].slots = slots
+        tables.append(table)
     }
 
     private mutating func insertHashed(_ name: Spelling, in base: UnsafePointer<UInt8>) -> Bool {
-        let hash = unsafe Self.hash(name, in: base)
         let table = tables.count - 1
         let mask = tables[table].slots.count - 1
-        var slot = Int(truncatingIfNeeded: hash) & mask
+        let print = unsafe tables[table].isKeyed ? Self.hash(name, in: base) : Self.print(of: name, in: base)
+        var slot = tables[table].slot(of: print)
+        var probes = 0
         while tables[table].slots[slot] != 0 {
             let entry = entries[objectStart + Int(tables[table].slots[slot]) - 1]
-            if entry.print == hash, unsafe Self.areEqual(entry.spelling, name, in: base) { return false }
+            if entry.print == print, unsafe Self.areEqual(entry.spelling, name, in: base) { return false }
             slot = (slot + 1) & mask
+            probes += 1
+            if probes == Self.probeLimit, !tables[table].isKeyed {
+                unsafe keyTable(in: base)
+                return unsafe insertHashed(name, in: base)
+            }
         }
-        append(name, print: hash)
+        append(name, print: print)
         let count = entries.count - objectStart
-        tables[table].slots[slot] = UInt32(count)
-        if count * 2 > mask { growTable(to: (mask + 1) * 2) }
+        tables[table].slots[slot] = UInt32(truncatingIfNeeded: count)
+        if count * 2 > mask { fillTable(capacity: (mask + 1) * 2) }
         return true
     }
 
+    /// Goes over to SipHash.
+    private mutating func keyTable(in base: UnsafePointer<UInt8>) {
+        for index in objectStart..<entries.count { entries[index].print = unsafe Self.hash(entries[index].spelling, in: base) }
+        tables[tables.count - 1].isKeyed = true
+        fillTable(capacity: tables[tables.count - 1].slots.count)
+    }
+
     // MARK: - Names
+
+    @inline(__always) private static func print(of name: Spelling, in base: UnsafePointer<UInt8>) -> UInt64 {
+        unsafe name.isEscaped ? printOfEscaped(name, in: base) : print(base, from: name.start, to: name.end)
+    }
 
     /// A mix of the length, the first eight and the last eight bytes.
     @inline(__always) private static func print(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> UInt64 {
@@ -124,7 +159,7 @@
         } else {
             (head, tail) = (0, 0)
         }
-        return head &* 0x9E37_79B9_7F4A_7C15 ^ tail &* 0xC2B2_AE3D_27D4_EB4F ^ UInt64(truncatingIfNeeded: length)
+        return head &* 0x9E37_79B9_7F4A_7C15 ^ tail &* 0xC2B2_AE3D_27D4_EB4F ^ UInt64(truncatingIfNeeded: length) << 56
     }
 
     private static func printOfEscaped(_ name: Spelling, in base: UnsafePointer<UInt8>) -> UInt64 {
@@ -152,7 +187,6 @@
     private static func areEqual(_ left: Spelling, _ right: Spelling, in base: UnsafePointer<UInt8>) -> Bool {
         if left.isEscaped || right.isEscaped { return unsafe unescaped(left, in: base) == unescaped(right, in: base) }
         guard left.end - left.start == right.end - right.start else { return false }
-        for index in 0..<(left.end - left.start) where unsafe base[left.start + index] != base[right.start + index] { return false }
-        return true
+        return unsafe memcmp(base + left.start, base + right.start, left.end - left.start) == 0
     }
 }

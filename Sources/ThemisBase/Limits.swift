@@ -8,6 +8,16 @@ public enum Limits {
     public static let documentBytes = 8 << 20
     /// Nesting of JSON. The walk is iterative; the bound keeps paths and patches sane.
     public static let jsonDepth = 128
+    /// Operations of one JSON Patch.
+    public static let patchOperations = 10_000
+    /// Bytes written, members compared and elements moved by one JSON Patch: a few operations on large arrays cost more than many small ones.
+    public static let patchSteps = 100_000_000
+    /// Paths of one projection; each is compared with every member.
+    public static let projectionFields = 64
+    /// Field errors that one answer names.
+    public static let fieldErrors = 100
+    /// Characters of an unknown field's name that an answer repeats.
+    public static let fieldNameCharacters = 128
     /// Entities one page or multi-get may ask for.
     public static let pageEntities = 1_000
     /// Bytes of documents in one page or multi-get answer; what does not fit is named as unread or left to the cursor.
