@@ -150,14 +150,18 @@ final class MemorySnapshot: StorageSnapshot {
 
     init(_ keyspaces: [SortedPairs]) { self.keyspaces = keyspaces }
 
-    func get(_ keyspace: Keyspace, _ key: [UInt8]) throws(ThemisError) -> [UInt8]? { keyspaces[Int(keyspace.rawValue)].value(of: key) }
+    func get(_ keyspace: Keyspace, _ key: [UInt8]) throws(ThemisError) -> [UInt8]? {
+        keyspaces[Int(keyspace.rawValue)].value(of: key)
+    }
 
     func multiGet(_ keyspace: Keyspace, _ keys: [[UInt8]]) throws(ThemisError) -> [[UInt8]?] {
         let pairs = keyspaces[Int(keyspace.rawValue)]
         return keys.map { pairs.value(of: $0) }
     }
 
-    func scan(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]?, reverse: Bool) throws(ThemisError) -> any StorageCursor {
+    func scan(
+        _ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]?, reverse: Bool
+    ) throws(ThemisError) -> any StorageCursor {
         MemoryCursor(keyspaces[Int(keyspace.rawValue)], from: lower, to: upper, reverse: reverse)
     }
 }

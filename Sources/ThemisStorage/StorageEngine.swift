@@ -103,7 +103,9 @@ public protocol StorageSnapshot: AnyObject, Sendable {
     func multiGet(_ keyspace: Keyspace, _ keys: [[UInt8]]) throws(ThemisError) -> [[UInt8]?]
 
     /// A cursor over `lower..<upper` (nil: to the end of the keyspace), from the low or from the high end.
-    func scan(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]?, reverse: Bool) throws(ThemisError) -> any StorageCursor
+    func scan(
+        _ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]?, reverse: Bool
+    ) throws(ThemisError) -> any StorageCursor
 }
 
 /// Walks keys in order. One thread at a time.

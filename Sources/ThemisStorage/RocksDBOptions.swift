@@ -1,0 +1,28 @@
+/// How a `RocksDBEngine` is set up. Sizes in bytes.
+public struct RocksDBOptions: Sendable {
+    /// Where the write-ahead log lies; nil: beside the data.
+    public var walDirectory: String?
+    /// One memtable of a large keyspace; the small ones get an eighth.
+    public var memtableBytes: UInt64 = 64 << 20
+    /// All memtables together: the fullest is flushed above it.
+    public var totalMemtableBytes: UInt64 = 256 << 20
+    /// Cache of uncompressed blocks.
+    public var blockCacheBytes: UInt64 = 256 << 20
+    /// Files held open. Each has its index and filter in memory.
+    public var maxOpenFiles: Int32 = 1_024
+    /// One data file.
+    public var targetFileBytes: UInt64 = 64 << 20
+    /// Log kept before memtables are flushed to free it: bounds the time of a start.
+    public var maxTotalWALBytes: UInt64 = 512 << 20
+    /// Free space below which writes are refused, so that flushes, compactions and deletes still have room.
+    public var minFreeBytes: UInt64 = 512 << 20
+    /// A file that is given up when free space falls below a quarter of `minFreeBytes`; 0: none.
+    public var ballastBytes: UInt64 = 64 << 20
+    /// Flushes and compactions at once.
+    public var maxBackgroundJobs: Int32 = 2
+    /// Whether a clean close writes memtables to files, so that the next start has no log to replay.
+    public var flushesOnClose = true
+
+    /// The sizes of an ordinary node.
+    public init() {}
+}
