@@ -79,6 +79,7 @@ let package = Package(
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),
+        tests("ThemisStorageTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisTestKit"]),
     ],
     cxxLanguageStandard: .cxx17
 )
