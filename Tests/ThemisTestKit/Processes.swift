@@ -16,12 +16,14 @@ public final class LaunchedProcess: Sendable {
     /// Starts `executable` with `arguments`.
     ///
     /// - Parameters:
-    ///   - environment: added to, or replacing, the test's own.
+    ///   - environment: added to the test's own, of which nothing named `THEMIS_…` is passed on.
     ///   - logPath: output and errors are appended here.
     public init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], logPath: String) throws {
         name = (executable as NSString).lastPathComponent
         self.logPath = logPath
-        let merged = ProcessInfo.processInfo.environment.merging(environment) { _, given in given }
+        // What steers the tests is no setting of the programs, and a developer's own settings are not the test's.
+        let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("THEMIS_") }
+        let merged = inherited.merging(environment) { _, given in given }
         pid = try Self.spawn([executable] + arguments, merged.map { "\($0.key)=\($0.value)" }.sorted(), logPath)
     }
 

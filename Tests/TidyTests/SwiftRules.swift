@@ -128,7 +128,7 @@ extension SwiftRule {
 
     @Sendable private static func isNamelessTest(_ source: SwiftSource, _ line: Int) -> Bool {
         guard source.code[line].trimmed.hasPrefix("@Test") else { return false }
-        for next in line..<min(line + 12, source.lines.count) {
+        for next in line..<min(line + 80, source.lines.count) {
             guard let name = source.lines[next].split(separator: "func ", maxSplits: 1).dropFirst().first else { continue }
             guard name.hasPrefix("`"), let end = name.dropFirst().firstIndex(of: "`") else { return true }
             return name[..<end].split(separator: " ").count < 3
