@@ -76,6 +76,7 @@ let package = Package(
         .target(name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
+        tests("ThemisRuntimeTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRuntime", "ThemisTestKit"]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),

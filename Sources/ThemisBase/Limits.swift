@@ -111,6 +111,12 @@ public enum Limits {
     public static let metricInstances = 256
     /// Ended processes whose metrics are still kept apart, so that one that comes back is not counted twice.
     public static let metricRetiredInstances = 256
+    /// A configuration file: it is written by hand.
+    public static let configurationBytes = 1 << 20
+    /// Nesting of a configuration file.
+    public static let configurationDepth = 16
+    /// Keys, values and lists of a configuration file.
+    public static let configurationNodes = 10_000
     /// One row of `all`.
     public struct Row: Sendable {
         /// What is bounded.
