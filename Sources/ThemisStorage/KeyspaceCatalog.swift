@@ -1,7 +1,6 @@
 /// The one list of key spaces. Each is a column family of the engine.
 ///
-/// Raw values stand in encoded batches: never reused, never renumbered. `docs/data-format.md` describes keys and values byte by
-/// byte.
+/// Raw values stand in encoded batches: never reused, never renumbered. `docs/data-format.md` describes keys and values byte by byte.
 public enum Keyspace: UInt8, CaseIterable, Sendable {
     /// Format version, epoch, clocks, the name → id catalog of tables, jobs. Key: a word; value: see docs/data-format.md.
     case meta = 0
@@ -11,7 +10,7 @@ public enum Keyspace: UInt8, CaseIterable, Sendable {
     case indexes = 2
     /// Change records. Key `sequence u64 BE | ordinal u16 BE`. Append-only; removed from the front by whole files.
     case changes = 3
-    /// Answers kept under idempotency keys. Key: SHA-256 of principal and key; value: see docs/data-format.md.
+    /// Answers kept under idempotency keys. Keys and values: see docs/data-format.md.
     case idempotency = 4
 
     /// The name of the column family.

@@ -114,6 +114,12 @@ extension Metric {
     /// Duration of a durable batch.
     public static let commitSyncSeconds = Metric(
         "themis_commit_fsync_seconds", .histogram, "Time in which one group commit became durable, in seconds.", buckets: secondsBounds)
+    /// Writes refused because too many waited.
+    public static let commitRefused = Metric(
+        "themis_commit_refused_total", .counter, "Writes refused because too many were waiting for the disk.")
+    /// Writes that were prepared again.
+    public static let commitStale = Metric(
+        "themis_commit_stale_total", .counter, "Writes prepared again because another write had changed their entity.")
 
     // Storage.
 
@@ -187,7 +193,7 @@ extension Metric {
         coreUp, buildInfo,
         httpRequests, httpErrors, httpDuration, httpConnections, httpConnectionsAccepted, httpConnectionsRefused, acceptFailures, httpParseErrors,
         rpcRequests, rpcBusy, rpcInFlight, rpcReceivedBytes, rpcSentBytes, rpcGarbageFrames,
-        commitBatchRecords, commitSyncSeconds,
+        commitBatchRecords, commitSyncSeconds, commitRefused, commitStale,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,
         changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats, changefeedLag,
         changefeedEvicted, changefeedGaps,

@@ -1,0 +1,108 @@
+import ThemisBase
+import ThemisStorage
+
+/// The third stage: takes encoded batches one after another and tells when they are stored. Later a replicated log takes its place.
+///
+/// Embedded: log and apply are one write of the engine. A thread of its own, so that the next batch is ordered while the disk works.
+final class CommitLog: Sendable {
+    /// What happened.
+    enum Event: Sendable {
+        /// The batch is in the engine; on disk too, unless durability is relaxed.
+        case appended
+        /// The batch is not, or nobody knows.
+        case failed(ThemisError)
+        /// Relaxed: everything up to the sequence is on disk now.
+        case synced(SequenceNumber)
+        /// Relaxed: nobody knows what is on disk.
+        case syncFailed(ThemisError)
+    }
+
+    private struct Slot {
+        var batch: (bytes: WriteBatch, last: SequenceNumber)?
+        var isClosing = false
+    }
+
+    /// Relaxed writes are on disk at the latest after this time and one sync.
+    private static let syncMilliseconds: Int64 = 50
+
+    private let engine: any StorageEngine
+    private let durability: CommitDurability
+    private let time: any TimeSource
+    private let slot = Monitor(Slot())
+
+    init(engine: any StorageEngine, durability: CommitDurability, time: any TimeSource) {
+        self.engine = engine
+        self.durability = durability
+        self.time = time
+    }
+
+    /// Takes a batch whose last sequence is `last`. One at a time: the next comes after the event of this one.
+    func append(_ batch: WriteBatch, last: SequenceNumber) {
+        slot.withLock { slot in
+            precondition(slot.batch == nil, "one batch is appended at a time")
+            slot.batch = (batch, last)
+        }
+        slot.notifyOne()
+    }
+
+    /// Ends the thread when it has nothing left to do.
+    func close() {
+        slot.withLock { $0.isClosing = true }
+        slot.notifyOne()
+    }
+
+    /// The body of the log's thread.
+    func run(_ report: @Sendable (Event) -> Void) {
+        var unsynced: SequenceNumber?
+        var syncAt: UInt64 = 0
+        while true {
+            let next = nextBatch(before: unsynced == nil ? nil : syncAt)
+            var isLast = false
+            switch next {
+            case .batch(let batch, let last):
+                do throws(ThemisError) {
+                    try engine.commit(batch, durability == .sync ? .synced : .buffered)
+                    if durability == .relaxed, unsynced == nil {
+                        syncAt = time.monotonicNanoseconds() + UInt64(Self.syncMilliseconds) * 1_000_000
+                    }
+                    if durability == .relaxed { unsynced = last }
+                    report(.appended)
+                } catch {
+                    report(.failed(error))
+                }
+            case .due: break
+            case .end: isLast = true
+            }
+            if let sequence = unsynced, isLast || time.monotonicNanoseconds() >= syncAt {
+                unsynced = nil
+                do throws(ThemisError) {
+                    try engine.syncLog()
+                    report(.synced(sequence))
+                } catch {
+                    report(.syncFailed(error))
+                }
+            }
+            if isLast { return }
+        }
+    }
+
+    private enum Next {
+        case batch(WriteBatch, SequenceNumber)
+        case due
+        case end
+    }
+
+    private func nextBatch(before deadline: UInt64?) -> Next {
+        func take(_ slot: inout Slot) -> Next? {
+            if let batch = slot.batch {
+                slot.batch = nil
+                return .batch(batch.bytes, batch.last)
+            }
+            return slot.isClosing ? .end : nil
+        }
+        guard let deadline else { return slot.wait(take) }
+        let now = time.monotonicNanoseconds()
+        guard deadline > now else { return slot.withLock(take) ?? .due }
+        return slot.wait(milliseconds: Int64((deadline - now) / 1_000_000 + 1), take) ?? .due
+    }
+}

@@ -1,0 +1,219 @@
+import ThemisBase
+import ThemisStorage
+
+/// The stored form of answers under idempotency keys (docs/data-format.md, "Idempotency").
+///
+/// Answer: key `0 | SHA-256 of principal and key`, value `format u8 | fingerprint 32 | commit ts u64 | first sequence u64 | count varint |
+/// kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value.
+enum IdempotencyRecord {
+    static let format: UInt8 = 1
+
+    /// What an operation did. Sequences follow from it: the answers of 10,000 operations fit into 4 KiB.
+    private enum Kind: UInt8 {
+        case nothing, created, replaced, deleted, createdAfterExpiry
+    }
+
+    /// What is kept.
+    struct Answer {
+        var fingerprint: [UInt8]
+        var timestamp: Int64
+        var results: [OperationResult]
+    }
+
+    /// Principals and keys are apart by their lengths: no two pairs give the same bytes.
+    static func digest(principal: String, key: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendLengthPrefixed(principal.utf8)
+        bytes.appendLengthPrefixed(key.utf8)
+        return Digest.sha256(bytes)
+    }
+
+    static func answerKey(_ digest: [UInt8]) -> [UInt8] { [0] + digest }
+
+    static func timeKey(_ timestamp: Int64, _ digest: [UInt8]) -> [UInt8] {
+        var key: [UInt8] = [1]
+        key.appendBigEndian(UInt64(bitPattern: timestamp))
+        key.append(contentsOf: digest)
+        return key
+    }
+
+    /// Bytes of both rows of an answer.
+    static func rowBytes(_ answerBytes: Int) -> UInt64 { UInt64(33 + answerBytes + 41) }
+
+    static func encode(fingerprint: [UInt8], timestamp: Int64, results: [OperationResult]) -> [UInt8] {
+        var bytes: [UInt8] = [format]
+        bytes.append(contentsOf: fingerprint)
+        bytes.appendBigEndian(UInt64(bitPattern: timestamp))
+        let kinds = kinds(of: results)
+        bytes.appendBigEndian(results.first { $0.sequence != 0 }?.sequence ?? 0)
+        bytes.appendVarint(UInt64(results.count))
+        var bits: UInt32 = 0
+        var width: UInt32 = 0
+        for kind in kinds {
+            bits |= UInt32(kind.rawValue) << width
+            width += 3
+            while width >= 8 {
+                bytes.append(UInt8(truncatingIfNeeded: bits))
+                bits >>= 8
+                width -= 8
+            }
+        }
+        if width > 0 { bytes.append(UInt8(truncatingIfNeeded: bits)) }
+        precondition(bytes.count <= Limits.idempotencyAnswerBytes, "an answer fits into its bound")
+        return bytes
+    }
+
+    /// - Throws: `data_corrupt`.
+    static func decode(_ bytes: [UInt8]) throws(ThemisError) -> Answer {
+        var reader = ByteReader(bytes)
+        guard reader.byte() == format, let fingerprint = reader.take(32), let timestamp = reader.bigEndian(UInt64.self),
+            let first = reader.bigEndian(UInt64.self), let count = reader.varint(), count <= UInt64(Limits.atomicOperations)
+        else { throw MetaRecords.damaged("an idempotency key") }
+        let packed = Array(reader.rest())
+        guard packed.count >= (Int(count) * 3 + 7) / 8 else { throw MetaRecords.damaged("an idempotency key") }
+        var next = first
+        var results: [OperationResult] = []
+        results.reserveCapacity(Int(count))
+        for index in 0..<Int(count) {
+            let bit = index * 3
+            let low = UInt16(packed[bit / 8])
+            let high = bit / 8 + 1 < packed.count ? UInt16(packed[bit / 8 + 1]) << 8 : 0
+            guard let kind = Kind(rawValue: UInt8(((low | high) >> UInt16(bit % 8)) & 7)) else {
+                throw MetaRecords.damaged("an idempotency key")
+            }
+            if kind == .createdAfterExpiry { next += 1 }
+            switch kind {
+            case .nothing: results.append(OperationResult())
+            case .deleted: results.append(OperationResult(sequence: next, deleted: true))
+            case .created, .replaced, .createdAfterExpiry:
+                results.append(OperationResult(version: next, sequence: next, created: kind != .replaced))
+            }
+            if kind != .nothing { next += 1 }
+        }
+        return Answer(fingerprint: Array(fingerprint), timestamp: Int64(bitPattern: timestamp), results: results)
+    }
+
+    private static func kinds(of results: [OperationResult]) -> [Kind] {
+        var previous: SequenceNumber?
+        return results.map { result in
+            guard result.sequence != 0 else { return .nothing }
+            defer { previous = result.sequence }
+            if result.deleted { return .deleted }
+            guard result.created else { return .replaced }
+            // A jump over one sequence is the delete of what had expired. Before the first one it does not matter.
+            if let previous, result.sequence == previous + 2 { return .createdAfterExpiry }
+            return .created
+        }
+    }
+}
+
+/// What is remembered under idempotency keys, in numbers.
+struct IdempotencyUsage: Sendable, Equatable {
+    var keys: UInt64 = 0
+    var bytes: UInt64 = 0
+
+    mutating func add(bytes: UInt64) {
+        keys += 1
+        self.bytes += bytes
+    }
+
+    mutating func remove(bytes: UInt64) {
+        keys -= min(keys, 1)
+        self.bytes -= min(self.bytes, bytes)
+    }
+}
+
+extension PrepareStage {
+    /// Whether the key was used before, by what is visible.
+    ///
+    /// - Throws: `idempotency_mismatch`; errors of reading.
+    func lookUp(_ idempotency: inout PreparedIdempotency) throws(ThemisError) -> [OperationResult]? {
+        idempotency.readPoint = published.visibleSequence
+        idempotency.expired = nil
+        guard let stored = try engine.get(.idempotency, IdempotencyRecord.answerKey(idempotency.digest)) else { return nil }
+        let answer = try IdempotencyRecord.decode(stored)
+        guard published.now() - answer.timestamp < Limits.idempotencyMilliseconds else {
+            idempotency.expired = (answer.timestamp, IdempotencyRecord.rowBytes(stored.count))
+            return nil
+        }
+        guard answer.fingerprint == idempotency.fingerprint else { throw Self.mismatch }
+        return answer.results
+    }
+
+    static var mismatch: ThemisError {
+        ThemisError(.idempotencyMismatch, "another request was sent under this Idempotency-Key within 24 hours")
+    }
+}
+
+extension OrderStage {
+    /// What the committer knows about an idempotency key.
+    enum Admission {
+        case fresh
+        case answered
+        case stale
+    }
+
+    /// Decides about a write with an idempotency key before any of its operations.
+    func admit(_ idempotency: PreparedIdempotency, _ write: PendingWrite) -> Admission {
+        if let known = recent.keyed(idempotency.digest) {
+            if known.fingerprint != idempotency.fingerprint {
+                refuse(write, PrepareStage.mismatch)
+            } else if known.write.isAnswered {
+                write.results = known.write.results
+                write.isReplay = true
+                batch.writes.append(write)
+            } else {
+                known.write.duplicates.append(write)
+            }
+            return .answered
+        }
+        if idempotency.readPoint < recent.floor {
+            if write.mayReturn { return .stale }
+            do throws(ThemisError) {
+                var again = idempotency
+                let results = try prepare.lookUp(&again)
+                write.idempotency = again
+                if let results {
+                    write.results = results
+                    write.isReplay = true
+                    batch.writes.append(write)
+                    return .answered
+                }
+            } catch {
+                refuse(write, error)
+                return .answered
+            }
+        }
+        guard usage.keys < UInt64(Limits.idempotencyKeys), usage.bytes < UInt64(Limits.idempotencyBytes) else {
+            refuse(
+                write,
+                ThemisError(
+                    .tooManyRequests, "as many idempotency keys as can be kept were used within 24 hours; write without one, or wait",
+                    outcome: .notCommitted, retryAfterSeconds: 60))
+            return .answered
+        }
+        return .fresh
+    }
+
+    private func refuse(_ write: PendingWrite, _ error: ThemisError) {
+        write.results = [OperationResult()]
+        write.failures[0] = error
+        batch.writes.append(write)
+    }
+
+    /// Adds the answer of a write that succeeded to its batch.
+    func remember(_ write: PendingWrite) {
+        guard let idempotency = write.idempotency else { return }
+        let answer = IdempotencyRecord.encode(
+            fingerprint: idempotency.fingerprint, timestamp: batch.now, results: write.results)
+        let key = IdempotencyRecord.answerKey(idempotency.digest)
+        if let expired = idempotency.expired {
+            batch.bytes.delete(.idempotency, IdempotencyRecord.timeKey(expired.timestamp, idempotency.digest))
+            use { $0.remove(bytes: expired.bytes) }
+        }
+        batch.bytes.put(.idempotency, key, answer)
+        batch.bytes.put(.idempotency, IdempotencyRecord.timeKey(batch.now, idempotency.digest), [])
+        use { $0.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
+        note(keyed: idempotency.digest, RecentCommits.KeyedAnswer(fingerprint: idempotency.fingerprint, write: write))
+    }
+}

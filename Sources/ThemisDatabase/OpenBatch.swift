@@ -1,0 +1,31 @@
+import ThemisBase
+import ThemisStorage
+
+/// A batch on its way: what is written together, and what becomes known when it is.
+struct OpenBatch: Sendable {
+    /// The counts of a table after the batch.
+    struct Count: Sendable {
+        let table: Table
+        let entities: UInt64
+        let bytes: UInt64
+    }
+
+    var bytes = WriteBatch()
+    var records: [LogRecord] = []
+    var writes: [PendingWrite] = []
+    var counts: [Count] = []
+    /// The tables after the batch, when they change.
+    var catalog: TableCatalog?
+    var end = LogEnd()
+    var idempotency = IdempotencyUsage()
+    /// The time of every change in it, in milliseconds since 1970.
+    var now: Int64 = 0
+    var operations = 0
+    /// When it left for the log, on the monotonic clock.
+    var sentNanoseconds: UInt64 = 0
+
+    /// Nobody waits and nothing is to be written.
+    var isEmpty: Bool { writes.isEmpty && bytes.isEmpty }
+    /// Another operation must wait for the next one.
+    var isFull: Bool { bytes.bytes.count >= Limits.commitBatchBytes }
+}

@@ -1,0 +1,108 @@
+import Synchronization
+import ThemisBase
+import ThemisStorage
+
+/// What a database knows of itself when it opens.
+struct OpenedState: Sendable {
+    var end = LogEnd()
+    var epochs: [Epoch] = []
+    var oldest: SequenceNumber = 1
+    var catalog = TableCatalog()
+    var idempotency = IdempotencyUsage()
+    /// The secret that proves cursors.
+    var cursorKey: [UInt8] = []
+
+    /// Reads the state, makes it in an empty engine, and begins a new epoch when one is asked for.
+    ///
+    /// - Throws: `format_too_new`, `data_corrupt`.
+    static func open(_ engine: any StorageEngine, startsNewEpoch: Bool, now: Int64) throws(ThemisError) -> OpenedState {
+        let snapshot = try engine.snapshot()
+        guard let format = try snapshot.get(.meta, MetaRecords.format) else { return try create(engine) }
+        let version: UInt16 = try MetaRecords.number(format, of: "the format")
+        guard version <= MetaRecords.formatVersion else {
+            throw ThemisError(
+                .formatTooNew, "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
+        }
+        var state = OpenedState()
+        state.end = try LogEnd(try required(snapshot, MetaRecords.last, "the end of the log"))
+        state.epochs = try Epoch.decode(try required(snapshot, MetaRecords.epochs, "the epochs"))
+        state.oldest = try MetaRecords.number(try required(snapshot, MetaRecords.oldest, "the oldest sequence"), of: "the oldest sequence")
+        guard state.oldest >= 1, state.oldest - 1 <= state.end.sequence else { throw MetaRecords.damaged("the oldest sequence") }
+        state.cursorKey = try required(snapshot, MetaRecords.cursorKey, "the cursor key")
+        if let usage = try snapshot.get(.meta, MetaRecords.idempotency) {
+            let (keys, bytes) = try MetaRecords.pair(usage, of: "the idempotency keys")
+            state.idempotency = IdempotencyUsage(keys: keys, bytes: bytes)
+        }
+        state.catalog = try readCatalog(snapshot)
+        if startsNewEpoch { try state.beginEpoch(engine, now: now) }
+        return state
+    }
+
+    private static func required(_ snapshot: any StorageSnapshot, _ key: [UInt8], _ what: String) throws(ThemisError) -> [UInt8] {
+        guard let value = try snapshot.get(.meta, key) else {
+            throw ThemisError(.dataCorrupt, "the record of \(what) is missing")
+        }
+        return value
+    }
+
+    private static func create(_ engine: any StorageEngine) throws(ThemisError) -> OpenedState {
+        var state = OpenedState()
+        state.epochs = [Epoch(id: Epoch.newID(), first: 1, previousLast: 0)]
+        state.cursorKey = Digest.random(32)
+        var batch = WriteBatch()
+        batch.put(.meta, MetaRecords.format, MetaRecords.number(MetaRecords.formatVersion))
+        batch.put(.meta, MetaRecords.last, state.end.encoded)
+        batch.put(.meta, MetaRecords.epochs, Epoch.encode(state.epochs))
+        batch.put(.meta, MetaRecords.oldest, MetaRecords.number(state.oldest))
+        batch.put(.meta, MetaRecords.cursorKey, state.cursorKey)
+        try engine.commit(batch, .synced)
+        return state
+    }
+
+    /// What was salvaged may have holes: history begins anew, at the next multiple of the stride.
+    private mutating func beginEpoch(_ engine: any StorageEngine, now: Int64) throws(ThemisError) {
+        let (first, isOverflow) = ((end.sequence / Epoch.stride) &+ 1).multipliedReportingOverflow(by: Epoch.stride)
+        guard !isOverflow else { throw ThemisError(.dataCorrupt, "the end of the log is beyond every epoch") }
+        epochs.append(Epoch(id: Epoch.newID(), first: first, previousLast: end.sequence))
+        end.sequence = first - 1
+        end.ordinal = 0
+        end.timestamp = max(end.timestamp, now)
+        oldest = first
+        var batch = WriteBatch()
+        batch.put(.meta, MetaRecords.last, end.encoded)
+        batch.put(.meta, MetaRecords.epochs, Epoch.encode(epochs))
+        batch.put(.meta, MetaRecords.oldest, MetaRecords.number(oldest))
+        try engine.commit(batch, .synced)
+    }
+
+    /// Reads the tables with their counts, and the names of those that are gone.
+    ///
+    /// - Throws: `data_corrupt`.
+    private static func readCatalog(_ snapshot: any StorageSnapshot) throws(ThemisError) -> TableCatalog {
+        var catalog = TableCatalog()
+        if let next = try snapshot.get(.meta, MetaRecords.nextTable) {
+            catalog.nextID = try MetaRecords.number(next, of: "the next table")
+        }
+        try forEach(snapshot, MetaRecords.tablePrefix) { suffix, value throws(ThemisError) in
+            catalog.insert(try TableRecord.decode(value, name: TableName(stored: String(decoding: suffix, as: UTF8.self))))
+        }
+        try forEach(snapshot, MetaRecords.retiredPrefix) { suffix, value throws(ThemisError) in
+            catalog.retire(try MetaRecords.number(Array(suffix), of: "a retired table"), try TableRecord.decodeRetired(value))
+        }
+        for table in catalog.byID.values {
+            guard let count = try snapshot.get(.meta, MetaRecords.count(table.id)) else { continue }
+            let (entities, bytes) = try MetaRecords.pair(count, of: "the counts of a table")
+            table.counters.entities.store(entities, ordering: .relaxed)
+            table.counters.bytes.store(bytes, ordering: .relaxed)
+        }
+        return catalog
+    }
+
+    /// Calls `body` with the rest of each key and the value of every row of `meta` under `prefix`.
+    static func forEach(
+        _ snapshot: any StorageSnapshot, _ prefix: [UInt8], _ body: (ArraySlice<UInt8>, [UInt8]) throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        let cursor = try snapshot.scan(.meta, from: prefix, to: MetaRecords.end(of: prefix), reverse: false)
+        while try cursor.advance() { try body(cursor.key[prefix.count...], cursor.value) }
+    }
+}

@@ -1,0 +1,171 @@
+import ThemisBase
+
+/// One operation, ready to be ordered.
+///
+/// Owned by one stage at a time.
+final class PreparedOperation: @unchecked Sendable {
+    // Proof of Sendable: the pool thread that prepares it hands it to the committer through the inbox's lock and keeps no reference; the
+    // committer hands it back to the pool in the same way when it is stale.
+
+    enum Kind: Sendable {
+        case put
+        case patch(WriteChange)
+        case delete
+    }
+
+    let kind: Kind
+    let name: TableName
+    let condition: WriteCondition
+    /// The table that the operation was prepared for; nil when there was none.
+    var table: Table?
+    /// The stored key; its table id is 0 while `table` is nil.
+    var key: [UInt8]
+    /// The newest state that was known: by reading at `readPoint`, or from the committer's memory.
+    var base = StoredState.absent
+    /// Every commit up to it was visible when `base` was read.
+    var readPoint: SequenceNumber = 0
+    /// The stored value to be, without version and expiry; empty for a delete.
+    var value: [UInt8] = []
+    /// The change record to be.
+    var record: [UInt8] = []
+    /// Why the patch cannot be applied to `base`.
+    var verdict: ThemisError?
+
+    init(_ operation: WriteOperation) {
+        switch operation.change {
+        case .put(let document):
+            kind = .put
+            value = EntityRecord.value(document: document)
+        case .mergePatch, .jsonPatch: kind = .patch(operation.change)
+        case .delete: kind = .delete
+        }
+        name = operation.key.table
+        condition = operation.condition
+        key = EntityRecord.key(table: 0, pk: operation.key.pk)
+    }
+
+    /// The primary key.
+    var pk: ArraySlice<UInt8> { key[4...] }
+
+    /// Whether the new value and record do not depend on the state before.
+    var isIndependent: Bool {
+        if case .patch = kind { return false }
+        return !(table?.settings.keepsOldValues ?? false)
+    }
+}
+
+/// An idempotency key, ready to be checked.
+struct PreparedIdempotency: Sendable {
+    /// SHA-256 of principal and key.
+    let digest: [UInt8]
+    let fingerprint: [UInt8]
+    /// Every commit up to it was visible when the stored keys were searched.
+    var readPoint: SequenceNumber = 0
+    /// A row under the same digest that is too old to count, and must go.
+    var expired: (timestamp: Int64, bytes: UInt64)?
+}
+
+/// One write on its way through the stages. Owned by one stage at a time, like its operations.
+final class PendingWrite: @unchecked Sendable {
+    // Proof of Sendable: as for PreparedOperation.
+
+    typealias Outcome = Result<OperationResult, ThemisError>
+
+    /// Who waits, and whether the operations belong together.
+    enum Completion: Sendable {
+        /// One operation.
+        case single(@Sendable (Outcome) -> Void)
+        /// All or nothing.
+        case atomic(@Sendable (Result<TransactionResult, ThemisError>) -> Void)
+        /// Each for itself, in this order.
+        case group(@Sendable ([Outcome]) -> Void)
+        /// Not data: runs on the committer with its stage.
+        case command(@Sendable (OrderStage) throws(ThemisError) -> Void, @Sendable (ThemisError?) -> Void)
+    }
+
+    /// Nil once answered: whoever waited is not kept alive by what is remembered.
+    private(set) var completion: Completion?
+    let call: CallContext
+    var operations: [PreparedOperation]
+    var idempotency: PreparedIdempotency?
+    /// What admission counted.
+    let admittedBytes: Int
+    let admittedOperations: Int
+    /// How often it went back because something else had changed its entity.
+    var attempts = 0
+    /// What each operation did; for a group also what failed.
+    var results: [OperationResult] = []
+    var failures: [Int: ThemisError] = [:]
+    /// Whether the results are those of an earlier write with the same idempotency key.
+    var isReplay = false
+    /// Later writes with the same idempotency key.
+    var duplicates: [PendingWrite] = []
+
+    /// A write whose operations are prepared later.
+    init(_ completion: Completion, admitting operations: [WriteOperation], call: CallContext) {
+        self.completion = completion
+        self.operations = []
+        self.operations.reserveCapacity(operations.count)
+        self.call = call
+        admittedOperations = max(operations.count, 1)
+        // An operation holds its document twice, and some memory beside it.
+        admittedBytes = operations.reduce(0) { $0 + 2 * $1.change.byteCount + 512 }
+    }
+
+    /// Something for the committer's thread.
+    init(command: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void, _ completion: @escaping @Sendable (ThemisError?) -> Void) {
+        self.completion = .command(command, completion)
+        operations = []
+        call = CallContext()
+        admittedOperations = 1
+        admittedBytes = 0
+    }
+
+    var isAnswered: Bool { completion == nil }
+
+    /// Whether its stale operations may go back to the pool; those of a group may not: they would be overtaken.
+    var mayReturn: Bool {
+        switch completion {
+        case .single, .atomic: attempts < Limits.prepareAttempts
+        case .group, .command, nil: false
+        }
+    }
+
+    /// Tells the one who waits that nothing was done.
+    func fail(_ error: ThemisError) {
+        switch takeCompletion() {
+        case .single(let body): body(.failure(error))
+        case .atomic(let body): body(.failure(error))
+        case .group(let body): body(Array(repeating: .failure(error), count: max(results.count, admittedOperations)))
+        case .command(_, let body): body(error)
+        }
+    }
+
+    /// Tells the one who waits what was done.
+    func succeed(durable: Bool) {
+        for index in results.indices {
+            results[index].durable = durable
+            results[index].replayed = isReplay
+        }
+        switch takeCompletion() {
+        case .single(let body):
+            if let error = failures[0] { body(.failure(error)) } else { body(.success(results[0])) }
+        case .atomic(let body):
+            if let error = failures[0] {
+                body(.failure(error))
+            } else {
+                body(.success(TransactionResult(results: results, sequence: results.lazy.map(\.sequence).max() ?? 0)))
+            }
+        case .group(let body):
+            body(results.indices.map { index in failures[index].map { .failure($0) } ?? .success(results[index]) })
+        case .command(_, let body): body(failures[0])
+        }
+    }
+
+    private func takeCompletion() -> Completion {
+        guard let completion else { preconditionFailure("a write is answered once") }
+        self.completion = nil
+        operations = []
+        return completion
+    }
+}

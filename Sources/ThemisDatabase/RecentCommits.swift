@@ -1,0 +1,65 @@
+import ThemisBase
+
+/// What was committed lately, by key: how the committer tells that a prepared write is stale without reading the disk.
+///
+/// Two generations: when the young one is full, the old one is forgotten and `floor` rises. Belongs to the committer's thread.
+struct RecentCommits {
+    /// A state, and the answer under an idempotency key.
+    struct KeyedAnswer {
+        let fingerprint: [UInt8]
+        let write: PendingWrite
+    }
+
+    private struct Generation {
+        var states: [[UInt8]: StoredState] = [:]
+        var keyed: [[UInt8]: KeyedAnswer] = [:]
+        var valueBytes = 0
+        /// The last sequence when the generation was closed.
+        var last: SequenceNumber = 0
+    }
+
+    /// Every commit with a greater sequence is in here.
+    private(set) var floor: SequenceNumber
+    private var young = Generation()
+    private var old = Generation()
+    private let capacity: Int
+    private let valueBytesCapacity: Int
+
+    /// Nothing is known about commits up to `floor`.
+    init(floor: SequenceNumber, capacity: Int = 16_384, valueBytesCapacity: Int = 16 << 20) {
+        self.floor = floor
+        self.capacity = capacity
+        self.valueBytesCapacity = valueBytesCapacity
+        old.last = floor
+    }
+
+    /// The state of `key` after its newest commit; nil when there was none above `floor`.
+    subscript(key: [UInt8]) -> StoredState? { young.states[key] ?? old.states[key] }
+
+    /// The write that used the idempotency key with this digest; nil when there was none above `floor`.
+    func keyed(_ digest: [UInt8]) -> KeyedAnswer? { young.keyed[digest] ?? old.keyed[digest] }
+
+    /// Notes a commit. Returns what the young generation knew before, for `restore`.
+    mutating func set(_ key: [UInt8], _ state: StoredState) -> StoredState? {
+        young.valueBytes += key.count + (state.value?.count ?? 0)
+        return young.states.updateValue(state, forKey: key)
+    }
+
+    /// Takes a `set` back.
+    mutating func restore(_ key: [UInt8], _ state: StoredState?) { young.states[key] = state }
+
+    mutating func set(_ digest: [UInt8], keyed: KeyedAnswer) { young.keyed[digest] = keyed }
+
+    /// Forgets the older half when the younger is full and everything in the older is visible to readers.
+    ///
+    /// - Parameters:
+    ///   - last: the last sequence given.
+    ///   - visible: the last sequence that readers see.
+    mutating func rotateIfFull(last: SequenceNumber, visible: SequenceNumber) {
+        guard young.states.count + young.keyed.count >= capacity || young.valueBytes >= valueBytesCapacity, old.last <= visible else { return }
+        floor = old.last
+        young.last = last
+        old = young
+        young = Generation()
+    }
+}
