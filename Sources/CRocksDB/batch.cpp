@@ -64,8 +64,8 @@ rocksdb::Status write(themis_db *db, bool sync) {
     return status;
 }
 
-/// Every record starts with its chain number and the highest one that was on disk before it (docs/data-format.md, "Write-ahead log"):
-/// with them the scan before the next open tells a hole in acknowledged writes from a tail that was never promised.
+/// Every record starts with its chain number and the highest one that was on disk before it (docs/data-format.md, "Write-ahead
+/// log"): with them the scan before the next open tells a hole in acknowledged writes from a tail that was never promised.
 void begin(themis_db *db) {
     db->batch.Clear();
     std::string mark("TH1");

@@ -47,8 +47,8 @@ rocksdb::DBOptions database_options(const themis_options &options) {
     out.paranoid_checks = true;
     if (options.wal_path != nullptr) out.wal_dir = options.wal_path;
 
-    // The scan before open has cut any torn tail and refused any hole; what is left must be read whole. The default mode would drop
-    // every record behind a damaged one in silence.
+    // The scan before open has cut any torn tail and refused any hole; what is left must be read whole. The default mode would
+    // drop every record behind a damaged one in silence.
     out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     // Recycled logs end in old records, which no scan could tell from damage.
     out.recycle_log_file_num = 0;
@@ -75,7 +75,8 @@ rocksdb::DBOptions database_options(const themis_options &options) {
     return out;
 }
 
-std::vector<rocksdb::ColumnFamilyDescriptor> families(const themis_options &options, const std::shared_ptr<rocksdb::Cache> &cache) {
+std::vector<rocksdb::ColumnFamilyDescriptor> families(
+    const themis_options &options, const std::shared_ptr<rocksdb::Cache> &cache) {
     struct Shape {
         const char *name;
         size_t block_size;
@@ -94,7 +95,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(const themis_options &opti
     std::vector<rocksdb::ColumnFamilyDescriptor> out;
     for (const Shape &shape : shapes) {
         rocksdb::ColumnFamilyOptions family;
-        family.write_buffer_size = shape.small ? std::max<uint64_t>(options.write_buffer_size / 8, 1 << 20) : options.write_buffer_size;
+        const uint64_t small_buffer = std::max<uint64_t>(options.write_buffer_size / 8, 1 << 20);
+        family.write_buffer_size = shape.small ? small_buffer : options.write_buffer_size;
         family.max_write_buffer_number = 4;
         family.target_file_size_base = options.target_file_size;
         family.max_bytes_for_level_base = options.target_file_size * 4;

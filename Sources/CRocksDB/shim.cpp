@@ -129,8 +129,8 @@ themis_snapshot *themis_db_snapshot(themis_db *db) {
 void themis_snapshot_release(themis_db *db, themis_snapshot *snapshot) { db->db->ReleaseSnapshot(native(snapshot)); }
 
 themis_iterator *themis_db_iterator(
-    themis_db *db, const themis_snapshot *snapshot, uint32_t keyspace, const uint8_t *lower, size_t lower_size, const uint8_t *upper,
-    size_t upper_size, int32_t reverse) {
+    themis_db *db, const themis_snapshot *snapshot, uint32_t keyspace, const uint8_t *lower, size_t lower_size,
+    const uint8_t *upper, size_t upper_size, int32_t reverse) {
     auto made = std::make_unique<themis_iterator>();
     made->reverse = reverse != 0;
     made->lower.assign(reinterpret_cast<const char *>(lower), lower_size);
@@ -150,7 +150,8 @@ themis_iterator *themis_db_iterator(
 }
 
 int32_t themis_iterator_next(
-    themis_iterator *cursor, const uint8_t **key, size_t *key_size, const uint8_t **value, size_t *value_size, themis_status *status) {
+    themis_iterator *cursor, const uint8_t **key, size_t *key_size, const uint8_t **value, size_t *value_size,
+    themis_status *status) {
     rocksdb::Iterator &iterator = *cursor->iterator;
     if (!cursor->started) {
         cursor->started = true;

@@ -86,14 +86,14 @@ public struct JSONUnpairedText: Error, Sendable {
     /// The token without its quotes.
     public let spelling: [UInt8]
     /// The text as generalised UTF-8 (WTF-8).
-    let bytes: [UInt8]
+    var bytes: [UInt8] { JSONEscape.unescaped(spelling) }
 
     /// The string of a token, or its text when it has a lone surrogate.
     static func decode(_ token: ArraySlice<UInt8>, isEscaped: Bool) -> Result<String, JSONUnpairedText> {
         guard isEscaped else { return .success(String(decoding: token, as: UTF8.self)) }
         let bytes = JSONEscape.unescaped(token)
         if let text = String(validating: bytes, as: UTF8.self) { return .success(text) }
-        return .failure(JSONUnpairedText(spelling: Array(token), bytes: bytes))
+        return .failure(JSONUnpairedText(spelling: Array(token)))
     }
 }
 

@@ -73,6 +73,12 @@ public enum Limits {
     public static let inflateRatio = 200
     /// The body of one RPC frame; larger bodies flow as DATA frames against credit.
     public static let frameBodyBytes = 64 << 10
+    /// The metadata block before the body of a request.
+    public static let frameMetadataBytes = 512
+    /// The id of a principal; it travels with every request.
+    public static let principalBytes = 128
+    /// Names that two processes tell each other when they meet: instance, build, epoch.
+    public static let instanceBytes = 128
     /// Unacknowledged bytes of one RPC stream.
     public static let streamCreditBytes = 256 << 10
     /// Unacknowledged bytes of all streams of one RPC connection.
@@ -83,6 +89,12 @@ public enum Limits {
     public static let messageBytes = atomicBytes + (8 << 20)
     /// Memory of one decoded protobuf message, as a multiple of its encoded size.
     public static let arenaFactor = 4
+    /// Memory of one decoded protobuf message on top of that: the fixed cost of small ones.
+    public static let arenaBytes = 32 << 10
+    /// Tables of one database.
+    public static let tables = 10_000
+    /// Finished and running jobs that are remembered.
+    public static let jobsKept = 1_000
     /// The path of a Unix socket: sockaddr_un holds 108 bytes with the terminator.
     public static let socketPathBytes = 107
     /// Bytes the committer draws into one batch.
@@ -111,6 +123,12 @@ public enum Limits {
     public static let metricInstances = 256
     /// Ended processes whose metrics are still kept apart, so that one that comes back is not counted twice.
     public static let metricRetiredInstances = 256
+    /// A configuration file: it is written by hand.
+    public static let configurationBytes = 1 << 20
+    /// Nesting of a configuration file.
+    public static let configurationDepth = 16
+    /// Keys, values and lists of a configuration file.
+    public static let configurationNodes = 10_000
     /// One row of `all`.
     public struct Row: Sendable {
         /// What is bounded.

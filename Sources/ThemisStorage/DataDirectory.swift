@@ -2,10 +2,11 @@ import CRocksDB
 import Glibc
 public import ThemisBase
 
-/// The directory that holds everything of one core, locked for this process as long as the object lives (docs/data-format.md, "Files").
+/// The directory that holds everything of one core, locked for this process as long as the object lives (docs/data-format.md,
+/// "Files").
 ///
-/// `LOCK` names the holder, `FORMAT` the version of the whole, `db/` is the engine's, `DURABLE` the durable mark, `ballast` the reserve
-/// for a full disk, `SALVAGED` the note that a salvage leaves. Any thread.
+/// `LOCK` names the holder, `FORMAT` the version of the whole, `db/` is the engine's, `DURABLE` the durable mark, `ballast` the
+/// reserve for a full disk, `SALVAGED` the note that a salvage leaves. Any thread.
 public final class DataDirectory: Sendable {
     /// The format version this build writes, and the newest it reads.
     public static let formatVersion = 1
@@ -18,7 +19,8 @@ public final class DataDirectory: Sendable {
 
     /// Opens `path`, creating it when it is not there, and takes its lock.
     ///
-    /// - Throws: `data_locked` naming the pid that holds it; `format_too_new`; `invalid_configuration` when it is a snapshot or cannot be
+    /// - Throws: `data_locked` naming the pid that holds it; `format_too_new`; `invalid_configuration` when it is a snapshot or
+    ///   cannot be
     ///   written.
     public init(opening path: String) throws(ThemisError) {
         self.path = path
@@ -26,7 +28,7 @@ public final class DataDirectory: Sendable {
         if FileSystem.exists("\(path)/MANIFEST.json") {
             throw ThemisError(
                 .invalidConfiguration,
-                "data directory \(path) is a snapshot (it holds MANIFEST.json); snapshots are never opened: restore it into another directory"
+                "data directory \(path) is a snapshot (it holds MANIFEST.json): restore it into another directory"
             )
         }
         guard unsafe access(path, W_OK | X_OK) == 0 else { throw Self.unusable(path, SystemFailure("write to", path)) }

@@ -3,11 +3,12 @@ import Synchronization
 public import ThemisBase
 public import ThemisTelemetry
 
-/// The side file `DURABLE`: how far history was durable, noted apart from the engine, so that a start can tell whether something is gone.
+/// The side file `DURABLE`: how far history was durable, noted apart from the engine, so that a start can tell whether something
+/// is gone.
 ///
-/// The committer notes a sequence only after its commit was synced, so the mark never runs ahead of the data. A thread of the mark's own
-/// writes it, at most once a second while it moves, so no commit waits for a second sync. Two slots are written in turn: a torn write
-/// leaves the other one. Any thread.
+/// The committer notes a sequence only after its commit was synced, so the mark never runs ahead of the data. A thread of the
+/// mark's own writes it, at most once a second while it moves, so no commit waits for a second sync. Two slots are written in
+/// turn: a torn write leaves the other one. Any thread.
 public final class DurableMark: Sendable {
     /// A place in history.
     public struct Value: Sendable, Equatable {
@@ -46,7 +47,7 @@ public final class DurableMark: Sendable {
     /// Opens the mark of `directory`, creating it when there is none.
     ///
     /// - Throws: `log_damaged` when the file is there and neither slot can be read.
-    public init(in directory: DataDirectory, log: Logger) throws(ThemisError) {
+    public init(in directory: DataDirectory, telemetry: Telemetry) throws(ThemisError) {
         let path = "\(directory.path)/DURABLE"
         do throws(SystemFailure) {
             if try FileSystem.contents(path) == nil {
@@ -61,14 +62,14 @@ public final class DurableMark: Sendable {
         guard newest != nil || bytes.allSatisfy({ $0 == 0 }) else {
             throw ThemisError(
                 .logDamaged,
-                "\(path) is damaged, so nobody can tell whether acknowledged writes are missing; restore a snapshot (--restore), or start "
-                    + "once with --salvage")
+                "\(path) is damaged, so nobody can tell whether acknowledged writes are missing; restore a snapshot (--restore), or "
+                    + "start once with --salvage")
         }
         recorded = newest?.value
-        self.log = log
+        log = telemetry.log
         let counter = newest?.counter ?? 0
         state = Mutex(State(noted: newest?.value, written: newest?.value, counter: counter))
-        ticker = IntervalThread(milliseconds: 1_000)
+        ticker = IntervalThread(milliseconds: 1_000, time: telemetry.time)
         ticker.start { [weak self] in self?.flush() }
     }
 

@@ -9,12 +9,15 @@ import ThemisBase
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private let milliseconds: Int64
+    private let time: any TimeSource
     private var thread: pthread_t?
     private var work: (@Sendable () -> Void)?
     private var isWoken = false
     private var isStopping = false
 
-    init(milliseconds: Int64) {
+    /// The interval is measured by `time`, which must be the machine's: another one only makes the thread run at once.
+    init(milliseconds: Int64, time: any TimeSource) {
+        self.time = time
         self.milliseconds = milliseconds
         unsafe lock = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
@@ -42,7 +45,9 @@ import ThemisBase
         let result = unsafe pthread_create(
             &made, nil,
             { context in
-                unsafe Unmanaged<IntervalThread>.fromOpaque(context!).takeRetainedValue().run()
+                if let context = unsafe context {
+                    unsafe Unmanaged<IntervalThread>.fromOpaque(context).takeRetainedValue().run()
+                }
                 return nil
             }, context.toOpaque())
         precondition(result == 0, "a process that cannot start its threads cannot run")
@@ -97,14 +102,8 @@ import ThemisBase
     }
 
     private func waitForInterval() -> Bool {
-        var until = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &until)
-        until.tv_sec += Int(milliseconds / 1_000)
-        until.tv_nsec += Int(milliseconds % 1_000) * 1_000_000
-        if until.tv_nsec >= 1_000_000_000 {
-            until.tv_sec += 1
-            until.tv_nsec -= 1_000_000_000
-        }
+        let end = time.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
+        var until = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         return locked {
             while !isStopping, unsafe pthread_cond_timedwait(condition, lock, &until) == 0 {}
             return !isStopping

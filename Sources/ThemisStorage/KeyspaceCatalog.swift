@@ -1,6 +1,7 @@
 /// The one list of key spaces. Each is a column family of the engine.
 ///
-/// Raw values stand in encoded batches: never reused, never renumbered. `docs/data-format.md` describes keys and values byte by byte.
+/// Raw values stand in encoded batches: never reused, never renumbered. `docs/data-format.md` describes keys and values byte by
+/// byte.
 public enum Keyspace: UInt8, CaseIterable, Sendable {
     /// Format version, epoch, clocks, the name → id catalog of tables, jobs. Key: a word; value: see docs/data-format.md.
     case meta = 0

@@ -2,8 +2,8 @@ import ThemisBase
 
 /// RocksDB's log format as far as a check of it needs: 32 KiB blocks of fragments, each with its checksum.
 ///
-/// A fragment is `crc32c u32 (masked) | length u16 | type u8 | payload`, a recyclable one has `log number u32` before its payload. The
-/// checksum covers everything behind the length. A block ends with fewer than 7 bytes that nobody reads.
+/// A fragment is `crc32c u32 (masked) | length u16 | type u8 | payload`, a recyclable one has `log number u32` before its
+/// payload. The checksum covers everything behind the length. A block ends with fewer than 7 bytes that nobody reads.
 enum LogFormat {
     static let blockBytes = 32 << 10
     static let headerBytes = 7
@@ -47,8 +47,8 @@ enum LogFormat {
         UInt32(bytes[offset]) | UInt32(bytes[offset + 1]) << 8 | UInt32(bytes[offset + 2]) << 16 | UInt32(bytes[offset + 3]) << 24
     }
 
-    /// The mark that our writes put first into every record (CRocksDB/batch.cpp): its place in the chain of writes, and the highest place
-    /// that was on disk when it was written.
+    /// The mark that our writes put first into every record (CRocksDB/batch.cpp): its place in the chain of writes, and the
+    /// highest place that was on disk when it was written.
     struct ChainMark: Sendable, Equatable {
         let chain: UInt64
         let synced: UInt64

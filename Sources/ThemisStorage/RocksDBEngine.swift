@@ -6,8 +6,8 @@ public import ThemisTelemetry
 
 /// The engine on disk. Any thread.
 ///
-/// A failed write to the log is final: the engine refuses every further write with `commit_unknown`, and the process must end, because
-/// what the log holds is known only to the next start. Nothing is tried again and nothing is reopened here.
+/// A failed write to the log is final: the engine refuses every further write with `commit_unknown`, and the process must end,
+/// because what the log holds is known only to the next start. Nothing is tried again and nothing is reopened here.
 public final class RocksDBEngine: StorageEngine {
     private let handle: Mutex<RocksDBHandle?>
     private let monitor: EngineMonitor
@@ -21,7 +21,8 @@ public final class RocksDBEngine: StorageEngine {
 
     /// Checks the write-ahead log, then opens the data of `directory`.
     ///
-    /// - Throws: `log_damaged` when acknowledged writes in the log cannot be read; `data_corrupt` when a file that every read needs is
+    /// - Throws: `log_damaged` when acknowledged writes in the log cannot be read; `data_corrupt` when a file that every read
+    ///   needs is
     ///   damaged; both name file and way out. Nothing was changed then.
     public init(
         opening directory: DataDirectory, _ options: RocksDBOptions = RocksDBOptions(), telemetry: Telemetry
@@ -192,7 +193,8 @@ public final class RocksDBEngine: StorageEngine {
         return opened.statistics()
     }
 
-    /// See `StorageEngine`. A name of RocksDB's database options, else of its column family options; `block_cache_capacity` in bytes.
+    /// See `StorageEngine`. A name of RocksDB's database options, else of its column family options; `block_cache_capacity` in
+    /// bytes.
     public func setOption(_ name: String, _ value: String) throws(ThemisError) {
         let status = unsafe EngineStatus(themis_db_set_option(try open().raw, name, value))
         guard status.isOK else {

@@ -2,7 +2,8 @@ import CRocksDB
 import Synchronization
 import ThemisBase
 
-/// An open RocksDB. Views and cursors hold it too, so it closes with the last of them: closing under a live view would abort the process.
+/// An open RocksDB. Views and cursors hold it too, so it closes with the last of them: closing under a live view would abort the
+/// process.
 ///
 /// `@unchecked Sendable`: `raw` never changes and RocksDB's functions, like the shim's, may be called from any thread.
 @safe final class RocksDBHandle: @unchecked Sendable {

@@ -26,7 +26,8 @@ public enum Durability: Sendable {
 /// - Damage is an error (`data_corrupt`) for the key or range that it hits, never a missing value.
 /// - After a failed sync every later commit fails with `commit_unknown`; only a new process may open the data again.
 ///
-/// All members may be called from any thread. Nothing here relies on merge operators, prefix blooms or an engine's own sequence numbers.
+/// All members may be called from any thread. Nothing here relies on merge operators, prefix blooms or an engine's own sequence
+/// numbers.
 public protocol StorageEngine: AnyObject, Sendable {
     /// A view that never changes; it pins memory and files until it is released, so hold it shortly.
     func snapshot() throws(ThemisError) -> any StorageSnapshot
@@ -40,9 +41,11 @@ public protocol StorageEngine: AnyObject, Sendable {
     /// The newest value of `key` if memory alone can tell. Never blocks on the disk: callable from a loop thread.
     func cachedGet(_ keyspace: Keyspace, _ key: [UInt8]) throws(ThemisError) -> CachedRead
 
-    /// Writes `batch` atomically and returns when it is as durable as asked. Blocks; one caller at a time is expected (the committer).
+    /// Writes `batch` atomically and returns when it is as durable as asked. Blocks; one caller at a time is expected (the
+    /// committer).
     ///
-    /// - Throws: `disk_full` (nothing written, before the engine was touched), `commit_unknown` (a sync failed: crash and reopen),
+    /// - Throws: `disk_full` (nothing written, before the engine was touched), `commit_unknown` (a sync failed: crash and
+    ///   reopen),
     ///   `storage_read_only` (damage met by a compaction).
     func commit(_ batch: WriteBatch, _ durability: Durability) throws(ThemisError)
 
@@ -52,7 +55,8 @@ public protocol StorageEngine: AnyObject, Sendable {
     /// Writes `pairs`, sorted by key and absent so far, around the log: for backfills and imports into ids nobody reads yet.
     func ingestSorted(_ keyspace: Keyspace, _ pairs: [(key: [UInt8], value: [UInt8])]) throws(ThemisError)
 
-    /// Removes every key of `lower..<upper`, whole files first, without keeping snapshots intact: only for key ranges nobody reads any more.
+    /// Removes every key of `lower..<upper`, whole files first, without keeping snapshots intact: only for key ranges nobody
+    /// reads any more.
     func deleteFiles(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]) throws(ThemisError)
 
     /// A consistent copy in the new directory `path`, by hard links where the file system allows.

@@ -4,10 +4,11 @@ public import ThemisTelemetry
 
 /// The check of the write-ahead log before the engine opens it.
 ///
-/// No recovery mode of RocksDB suffices: a flipped type byte ends recovery in silence, and a tail of zeros, which a power loss may
-/// leave, is refused although it is harmless. So every record is checked here. Damage with nothing promised behind it is a torn tail and
-/// is cut off; damage in front of, or a gap between, records that prove it was once on disk is a loss, and the start is refused.
-/// The proof is the mark in each of our records: its number, and the highest number that was synced when it was written.
+/// No recovery mode of RocksDB suffices: a flipped type byte ends recovery in silence, and a tail of zeros, which a power loss
+/// may leave, is refused although it is harmless. So every record is checked here. Damage with nothing promised behind it is a
+/// torn tail and is cut off; damage in front of, or a gap between, records that prove it was once on disk is a loss, and the
+/// start is refused. The proof is the mark in each of our records: its number, and the highest number that was synced when it was
+/// written.
 public struct WriteAheadLogScan: Sendable {
     /// Bytes behind the last whole record of a file that belong to no acknowledged write.
     public struct Cut: Sendable, Equatable {
@@ -57,8 +58,8 @@ public struct WriteAheadLogScan: Sendable {
         damage.map {
             ThemisError(
                 .logDamaged,
-                "write-ahead log \(directory)/\($0.file) is damaged at byte \($0.offset): \($0.reason); restore a snapshot (--restore), or "
-                    + "start once with --salvage to keep what is readable under a new epoch")
+                "write-ahead log \(directory)/\($0.file) is damaged at byte \($0.offset): \($0.reason); restore a snapshot "
+                    + "(--restore), or start once with --salvage to keep what is readable under a new epoch")
         }
     }
 

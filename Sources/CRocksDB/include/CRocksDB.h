@@ -1,7 +1,7 @@
 // What THEMIS needs of RocksDB, as plain C. Only ThemisStorage imports this module.
 //
-// Every handle here is our own struct, so nothing depends on the private layout behind rocksdb/c.h, and a status arrives as numbers
-// instead of as text. Pointers that a function returns inside a callback are valid only until the callback returns.
+// Every handle here is our own struct, so nothing depends on the private layout behind rocksdb/c.h, and a status arrives as
+// numbers instead of as text. Pointers that a function returns inside a callback are valid only until the callback returns.
 #pragma once
 
 #include <stddef.h>
@@ -111,12 +111,13 @@ void themis_snapshot_release(themis_db *db, themis_snapshot *snapshot);
 
 /// A cursor over lower ..< upper (`upper` NULL: open end); positioned before its first pair.
 themis_iterator *themis_db_iterator(
-    themis_db *db, const themis_snapshot *snapshot, uint32_t keyspace, const uint8_t *lower, size_t lower_size, const uint8_t *upper,
-    size_t upper_size, int32_t reverse);
+    themis_db *db, const themis_snapshot *snapshot, uint32_t keyspace, const uint8_t *lower, size_t lower_size,
+    const uint8_t *upper, size_t upper_size, int32_t reverse);
 /// Moves to the next pair: 1 when there is one, 0 at the end or on an error, which `status` tells apart.
 /// The pointers are valid until the next call with this iterator.
 int32_t themis_iterator_next(
-    themis_iterator *iterator, const uint8_t **key, size_t *key_size, const uint8_t **value, size_t *value_size, themis_status *status);
+    themis_iterator *iterator, const uint8_t **key, size_t *key_size, const uint8_t **value, size_t *value_size,
+    themis_status *status);
 void themis_iterator_release(themis_iterator *iterator);
 
 themis_status themis_db_flush(themis_db *db, uint32_t keyspace);
@@ -151,8 +152,8 @@ void themis_db_statistics(themis_db *db, themis_statistics *statistics);
 /// An option of the database, else of every column family; `block_cache_capacity` sets the cache's size.
 themis_status themis_db_set_option(themis_db *db, const char *name, const char *value);
 
-/// Takes the lock of `path`, creating the file and writing our pid into it. Returns the descriptor that holds the lock, or -errno;
-/// -EWOULDBLOCK with `*holder` = the pid in the file when somebody else holds it.
+/// Takes the lock of `path`, creating the file and writing our pid into it. Returns the descriptor that holds the lock, or
+/// -errno; -EWOULDBLOCK with `*holder` = the pid in the file when somebody else holds it.
 int32_t themis_data_lock(const char *path, int64_t *holder);
 
 #ifdef __cplusplus

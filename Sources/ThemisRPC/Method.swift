@@ -1,0 +1,184 @@
+public import ThemisBase
+
+/// What a process is to the core.
+public enum PeerRole: UInt8, Sendable, CaseIterable {
+    /// themis_gateway.
+    case gateway = 1
+    /// themis_changefeed.
+    case changefeed = 2
+    /// themis_exporter.
+    case exporter = 3
+    /// themisctl.
+    case ctl = 4
+    /// The benchmark.
+    case bench = 5
+
+    /// The word of the configuration and of `/stats`.
+    public var word: String {
+        switch self {
+        case .gateway: "gateway"
+        case .changefeed: "changefeed"
+        case .exporter: "exporter"
+        case .ctl: "ctl"
+        case .bench: "bench"
+        }
+    }
+
+    /// The role named `word`, nil when there is none.
+    public init?(word: String) {
+        guard let role = Self.allCases.first(where: { $0.word == word }) else { return nil }
+        self = role
+    }
+}
+
+/// A row of the method table: what can be asked of the core, by whom. `docs/rpc.md` holds the same table (a test compares them).
+public struct RPCMethod: Sendable, Hashable {
+    /// How bodies travel.
+    public enum Shape: String, Sendable {
+        /// One body there, one body back.
+        case unary
+        /// A stream of messages there, a stream of messages back.
+        case duplex = "stream, stream"
+        /// One body there, a stream of messages back.
+        case serverStream = "unary, stream"
+    }
+
+    /// What repeating the request would do.
+    public enum Effect: String, Sendable {
+        /// Nothing changes: the client repeats it when the connection breaks.
+        case read
+        /// Data changes: a broken connection leaves the outcome unknown.
+        case write
+        /// Something else happens: never repeated by itself.
+        case control
+    }
+
+    /// The number in the frame header. Never reused.
+    public let number: UInt16
+    /// The name, for logs, metrics and docs.
+    public let name: String
+    /// How bodies travel.
+    public let shape: Shape
+    /// What repeating it would do.
+    public let effect: Effect
+    /// The scope that the principal needs; empty = none.
+    public let scope: Scopes
+    /// Who may ask.
+    public let roles: Set<PeerRole>
+    /// Whether a call lasts as long as its caller likes. Such calls are ended at once when the core drains.
+    public let isEndless: Bool
+
+    private init(
+        _ number: UInt16, _ name: String, _ effect: Effect, _ scope: Scopes, shape: Shape = .unary,
+        also roles: Set<PeerRole> = [],
+        isEndless: Bool = false
+    ) {
+        self.number = number
+        self.name = name
+        self.shape = shape
+        self.effect = effect
+        self.scope = scope
+        self.roles = roles.union([.gateway, .ctl, .bench])
+        self.isEndless = isEndless
+    }
+
+    /// Two methods are equal when their numbers are.
+    public static func == (left: RPCMethod, right: RPCMethod) -> Bool { left.number == right.number }
+
+    /// Hashes the number.
+    public func hash(into hasher: inout Hasher) { hasher.combine(number) }
+}
+
+extension RPCMethod {
+    // Entities. The gateway, ctl and the benchmark may ask everything.
+    /// Changes one entity.
+    public static let write = RPCMethod(1, "Write", .write, .dataWrite)
+    /// Changes several entities, all or none.
+    public static let writeAtomic = RPCMethod(2, "WriteAtomic", .write, .dataWrite)
+    /// Changes entities as they come, with a result for each.
+    public static let writeStream = RPCMethod(3, "WriteStream", .write, .dataWrite, shape: .duplex)
+    /// Reads one entity.
+    public static let get = RPCMethod(4, "Get", .read, .dataRead)
+    /// Reads entities by key.
+    public static let multiGet = RPCMethod(5, "MultiGet", .read, .dataRead)
+    /// Reads a page of a table, in key order.
+    public static let list = RPCMethod(6, "List", .read, .dataRead)
+    /// Reads a range of a table as a stream, from one snapshot.
+    public static let export = RPCMethod(7, "Export", .read, .dataRead, shape: .serverStream, also: [.changefeed])
+    /// Deletes a range of a table, as a job.
+    public static let deleteRange = RPCMethod(8, "DeleteRange", .write, .dataWrite)
+
+    // Tables.
+    /// Reads all tables.
+    public static let tableList = RPCMethod(20, "TableList", .read, .dataRead, also: [.changefeed])
+    /// Reads one table.
+    public static let tableGet = RPCMethod(21, "TableGet", .read, .dataRead, also: [.changefeed])
+    /// Makes a table or changes its settings.
+    public static let tablePut = RPCMethod(22, "TablePut", .write, .dataWrite)
+    /// Removes a table with its entities.
+    public static let tableDrop = RPCMethod(23, "TableDrop", .write, .dataWrite)
+    /// Removes all entities of a table.
+    public static let tableTruncate = RPCMethod(24, "TableTruncate", .write, .dataWrite)
+
+    // Changefeed.
+    /// Reads a page of change records, and waits for one when asked to.
+    public static let changesRead = RPCMethod(40, "ChangesRead", .read, .cdcRead, also: [.changefeed], isEndless: true)
+    /// Reads change records as they are committed.
+    public static let changesFollow = RPCMethod(
+        41, "ChangesFollow", .read, .cdcRead, shape: .serverStream, also: [.changefeed], isEndless: true)
+    /// Reads where the change log begins and ends.
+    public static let changesInfo = RPCMethod(42, "ChangesInfo", .read, .cdcRead, also: [.changefeed])
+
+    // Operations.
+    /// Asks how the core is.
+    public static let ping = RPCMethod(60, "Ping", .read, [], also: [.changefeed, .exporter])
+    /// Reads the statistics, as JSON.
+    public static let stats = RPCMethod(61, "Stats", .read, .metricsRead, also: [.changefeed, .exporter])
+    /// Reads the configuration, as JSON.
+    public static let configGet = RPCMethod(62, "ConfigGet", .read, .configRead, also: [.changefeed, .exporter])
+    /// Gives the core a sidecar's metrics.
+    public static let metricsPush = RPCMethod(63, "MetricsPush", .control, [], also: [.changefeed, .exporter])
+    /// Reads the metrics of the whole set.
+    public static let metricsRead = RPCMethod(64, "MetricsRead", .read, .metricsRead, also: [.exporter])
+    /// Reads all jobs.
+    public static let jobList = RPCMethod(65, "JobList", .read, .admin)
+    /// Reads one job.
+    public static let jobGet = RPCMethod(66, "JobGet", .read, .admin)
+    /// Stops a job.
+    public static let jobCancel = RPCMethod(67, "JobCancel", .control, .admin)
+    /// Writes what is in memory to files.
+    public static let flush = RPCMethod(68, "Flush", .control, .admin)
+    /// Compacts a key space, as a job.
+    public static let compact = RPCMethod(69, "Compact", .control, .admin)
+
+    /// Every row, in the order of their numbers.
+    public static let all: [RPCMethod] = [
+        write, writeAtomic, writeStream, get, multiGet, list, export, deleteRange, tableList, tableGet, tablePut, tableDrop,
+        tableTruncate,
+        changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
+        flush, compact,
+    ]
+
+    /// By number, with nil in the gaps: asked for every request.
+    private static let byNumber: [RPCMethod?] = all.reduce(
+        into: Array(repeating: nil, count: Int(all.map(\.number).max() ?? 0) + 1)
+    ) {
+        $0[Int($1.number)] = $1
+    }
+
+    /// The row with `number`, nil when there is none.
+    public static func numbered(_ number: UInt16) -> RPCMethod? {
+        number < byNumber.count ? byNumber[Int(number)] : nil
+    }
+
+    /// The method table of docs/rpc.md.
+    public static var documentation: String {
+        var text = "| Number | Method | Bodies | Effect | Scope | Roles |\n|---|---|---|---|---|---|\n"
+        for row in all {
+            let roles = PeerRole.allCases.filter { row.roles.contains($0) }.map(\.word).joined(separator: " ")
+            text +=
+                "| \(row.number) | \(row.name) | \(row.shape.rawValue) | \(row.effect.rawValue) | \(row.scope.text) | \(roles) |\n"
+        }
+        return text
+    }
+}
