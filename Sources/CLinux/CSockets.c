@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -166,4 +168,30 @@ pid_t themis_port_holder(uint16_t port, char *name, size_t size) {
     }
     closedir(processes);
     return holder;
+}
+
+ssize_t themis_send_parts(int fd, const void *first, size_t first_size, const void *second, size_t second_size, const void *third,
+                          size_t third_size) {
+    // sendmsg does not change what the parts point to.
+    struct iovec parts[3] = {{(void *)first, first_size}, {(void *)second, second_size}, {(void *)third, third_size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+int themis_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int themis_epoll_watch(int epoll, int fd, uint64_t token, int writable, int known) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | (writable ? EPOLLOUT : 0), .data.u64 = token};
+    return epoll_ctl(epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+}
+
+int themis_epoll_ready(int epoll, uint64_t *tokens, uint8_t *states, int count) {
+    struct epoll_event events[256];
+    int ready = epoll_wait(epoll, events, count < 256 ? count : 256, 0);
+    for (int i = 0; i < ready; i++) {
+        uint32_t bits = events[i].events;
+        tokens[i] = events[i].data.u64;
+        states[i] = (uint8_t)((bits & EPOLLIN ? 1 : 0) | (bits & EPOLLOUT ? 2 : 0) | (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? 4 : 0));
+    }
+    return ready;
 }

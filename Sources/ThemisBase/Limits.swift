@@ -71,6 +71,28 @@ public enum Limits {
     public static let pipelinedRequests = 64
     /// Expansion of a compressed body: it may inflate at most to the body limit of its route.
     public static let inflateRatio = 200
+    /// Expansion of a compressed body that is not judged by `inflateRatio` yet.
+    public static let inflateFreeBytes = 1 << 20
+    /// Answers below this are not compressed: the header costs more than it saves.
+    public static let gzipSmallestBytes = 1 << 10
+    /// Answers above this are not compressed as a whole: the loop would stand still for longer than a few milliseconds.
+    public static let gzipLargestBytes = 1 << 20
+    /// Unread body of a request that is read over after its answer to keep the connection; beyond it the connection closes.
+    public static let bodyDrainBytes = 64 << 10
+    /// Body bytes kept for a handler that has not asked for them yet; then reading pauses.
+    public static let bodyBufferBytes = 64 << 10
+    /// A streamed request body must bring this many bytes in each window, or it is a trickle that only holds resources.
+    public static let streamRateBytes = 1 << 10
+    /// The window of `streamRateBytes`, in milliseconds.
+    public static let streamRateMilliseconds = 10_000
+    /// How long a request goes on after its client has closed its sending half, in milliseconds. Closing fully looks the same at first.
+    public static let halfCloseMilliseconds = 1_000
+    /// How long an answer may stand still because its reader takes nothing, in milliseconds.
+    public static let writeStallMilliseconds = 30_000
+    /// What a long poll may take beyond the wait it asked for, in milliseconds.
+    public static let waitMarginMilliseconds = 5_000
+    /// The kernel's send buffer of an event stream: without a bound it holds megabytes for each sleeping reader.
+    public static let eventStreamSendBytes = 32 << 10
     /// The body of one RPC frame; larger bodies flow as DATA frames against credit.
     public static let frameBodyBytes = 64 << 10
     /// The metadata block before the body of a request.

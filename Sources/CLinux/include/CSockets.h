@@ -42,3 +42,16 @@ void themis_send_buffer(int fd, int bytes);
 
 /// The pid of the process that listens on the TCP port, as far as /proc shows it to us, else 0. Its name goes into `name`.
 pid_t themis_port_holder(uint16_t port, char *name, size_t size);
+
+/// Sends three parts as one (MSG_NOSIGNAL); any of them may be empty. Returns the bytes taken.
+ssize_t themis_send_parts(int fd, const void *first, size_t first_size, const void *second, size_t second_size, const void *third,
+                          size_t third_size);
+
+/// An epoll descriptor of its own (close-on-exec).
+int themis_epoll(void);
+
+/// Adds (`known` 0) or changes a descriptor; reports reading and closing always, writability when asked, with `token`.
+int themis_epoll_watch(int epoll, int fd, uint64_t token, int writable, int known);
+
+/// What is ready now, without waiting: tokens, and for each whether it may be read (1), written (2) or has closed (4).
+int themis_epoll_ready(int epoll, uint64_t *tokens, uint8_t *states, int count);

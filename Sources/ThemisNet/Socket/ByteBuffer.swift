@@ -115,7 +115,7 @@ import Glibc
         } else {
             var wanted = max(Self.smallestCapacity, capacity)
             while wanted - used < minimum { wanted *= 2 }
-            guard let larger = unsafe malloc(wanted) else { fatalError("out of memory for a buffer of \(wanted) bytes") }
+            guard let larger = unsafe malloc(wanted) else { preconditionFailure("out of memory for a buffer of \(wanted) bytes") }
             if let old = unsafe storage { unsafe memcpy(larger, old + head, used) }
             unsafe free(storage)
             unsafe storage = unsafe larger

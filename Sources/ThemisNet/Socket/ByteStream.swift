@@ -320,16 +320,19 @@ public protocol ByteStreamHandler: AnyObject {
         NetLoop.later { handler.closed(self, reason) }
     }
 
-    /// Gives the descriptor away together with the stream's unsent output, which must be empty, and forgets the handler without calling
-    /// it. Nil when the stream is not open or output is pending.
-    func detach() -> Int32? {
-        guard isOpen, output.isEmpty, !isFinishing else { return nil }
+    /// Gives the descriptor away together with output that the kernel has not taken, and forgets the handler without calling it. Nil
+    /// when the stream is closed or closing.
+    func detach() -> (descriptor: Int32, pending: [UInt8])? {
+        guard isOpen, !isFinishing else { return nil }
+        let pending = unsafe Array(output.readable)
+        output.release()
         watcher?.cancel()
         watcher = nil
         handler = nil
         if !isOffering { input.release() }
+        wakeWaiters(throwing: ThemisError(.cancelled, "the connection was given away"))
         NetLoop.bury(self)
-        return socket.take()
+        return (socket.take(), pending)
     }
 }
 

@@ -10,6 +10,7 @@ public import ThemisTelemetry
     private let socket: OwnedDescriptor
     private let telemetry: Telemetry
     private let failures: Counter
+    private var accepted: (@NetLoop (Int32) -> Void)?
     private var watcher: FileWatcher?
     private var backOff: LoopTimer?
 
@@ -30,7 +31,8 @@ public import ThemisTelemetry
     /// Hands each accepted descriptor (non-blocking, close-on-exec, owned by the callee) to `accepted`.
     public func start(_ accepted: @escaping @NetLoop (Int32) -> Void) {
         guard watcher == nil, socket.number >= 0 else { return }
-        watcher = FileWatcher(descriptor: socket.number) { [weak self] _ in self?.acceptSome(accepted) }
+        self.accepted = accepted
+        watcher = FileWatcher(descriptor: socket.number) { [weak self] _ in self?.acceptPending() }
         backOff = LoopTimer { [weak self] in _ = self?.watcher?.watch(.readable) }
         watcher?.watch(.readable)
     }
@@ -40,13 +42,15 @@ public import ThemisTelemetry
         watcher?.cancel()
         watcher = nil
         backOff = nil
+        accepted = nil
         socket.close()
     }
 
-    private func acceptSome(_ accepted: @NetLoop (Int32) -> Void) {
+    /// Accepts what has queued in the kernel, at most 64 connections.
+    func acceptPending() {
         // Bounded, so that a flood of connections leaves room for those that are served.
         for _ in 0..<64 {
-            guard socket.number >= 0 else { return }
+            guard socket.number >= 0, let accepted else { return }
             let descriptor = themis_accept(socket.number)
             if descriptor >= 0 {
                 accepted(descriptor)

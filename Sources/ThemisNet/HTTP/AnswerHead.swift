@@ -1,0 +1,94 @@
+import Glibc
+import ThemisBase
+
+/// Writes the head of an answer straight into the output of its connection.
+struct AnswerHead {
+    let status: Int
+    let contentType: String?
+    /// The length of the body; nil when it is told in another way, or not at all.
+    let contentLength: Int?
+    let isChunked: Bool
+    let isGzipped: Bool
+    let varies: Bool
+    let closes: Bool
+    /// An HTTP/1.0 client must be told that the connection stays.
+    let saysKeepAlive: Bool
+    let requestID: String
+    let date: StaticDate
+    let headers: [(name: String, value: String)]
+
+    func write(to out: inout ByteBuffer) {
+        out.append(Self.statusLine(status))
+        out.append("\r\nDate: ")
+        out.append(date.text)
+        if let contentType {
+            out.append("\r\nContent-Type: ")
+            out.append(contentType)
+        }
+        if let contentLength {
+            out.append("\r\nContent-Length: ")
+            out.append(decimal: contentLength)
+        }
+        if isChunked { out.append("\r\nTransfer-Encoding: chunked") }
+        if isGzipped { out.append("\r\nContent-Encoding: gzip") }
+        if varies { out.append("\r\nVary: Accept-Encoding") }
+        if closes { out.append("\r\nConnection: close") } else if saysKeepAlive { out.append("\r\nConnection: keep-alive") }
+        out.append("\r\nX-Request-Id: ")
+        out.append(requestID)
+        for (name, value) in headers {
+            out.append("\r\n")
+            Self.appendText(name, to: &out)
+            out.append(": ")
+            Self.appendText(value, to: &out)
+        }
+        out.append("\r\n\r\n")
+    }
+
+    /// Values may come from stored data: nothing of them may end the header.
+    private static func appendText(_ text: String, to out: inout ByteBuffer) {
+        if text.utf8.allSatisfy({ ASCII.isFieldText($0) }) { return out.append(text) }
+        out.append(text.utf8.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
+    }
+
+    private static func statusLine(_ status: Int) -> String {
+        if let known = lines[status] { return known }
+        return "HTTP/1.1 \(status) Status"
+    }
+
+    private static let lines: [Int: String] = [
+        100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content", 301: "Moved Permanently",
+        302: "Found", 304: "Not Modified", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+        404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
+        412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
+        417: "Expectation Failed", 422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+        499: "Client Closed Request", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
+        504: "Gateway Timeout", 507: "Insufficient Storage",
+    ].reduce(into: [:]) { $0[$1.key] = "HTTP/1.1 \($1.key) \($1.value)" }
+}
+
+/// The date of the `Date` header (RFC 9110 §5.6.7), made once a second.
+struct StaticDate {
+    private var second: Int64 = .min
+    private(set) var text = ""
+
+    /// The text for this wall clock.
+    mutating func refresh(wallMilliseconds: Int64) {
+        let now = wallMilliseconds / 1_000
+        guard now != second else { return }
+        second = now
+        text = Self.text(ofSecond: now)
+    }
+
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`.
+    static func text(ofSecond second: Int64) -> String {
+        var time = time_t(second)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&time, &parts)
+        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let (weekday, month, day, year) = unsafe (Int(parts.tm_wday), Int(parts.tm_mon), parts.tm_mday, parts.tm_year + 1_900)
+        let (hour, minute, second) = unsafe (parts.tm_hour, parts.tm_min, parts.tm_sec)
+        return "\(days[weekday]), \(two(day)) \(months[month]) \(year) \(two(hour)):\(two(minute)):\(two(second)) GMT"
+    }
+}

@@ -1,0 +1,226 @@
+import CLinux
+import Glibc
+public import ThemisBase
+
+/// What an event stream tells its owner. Called on the loop.
+public protocol EventStreamOwner: AnyObject {
+    /// The kernel takes bytes again after `send` had accepted fewer than it was given.
+    @NetLoop func becameWritable(_ stream: EventStreamSocket)
+    /// The reader has gone, or `close` was called. Called exactly once, never from within `send` or `close`.
+    @NetLoop func closed(_ stream: EventStreamSocket)
+}
+
+/// The socket of a subscriber after its HTTP request is over: no parser, no buffers, about 100 bytes of memory.
+///
+/// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the owner. The
+/// loop keeps an open stream; the stream keeps its owner until it has closed.
+@NetLoop public final class EventStreamSocket {
+    private let descriptor: OwnedDescriptor
+    private let server: HTTPServer
+    private var owner: (any EventStreamOwner)?
+    private var pending: [UInt8]
+    /// Payload bytes that the chunk already begun still lacks.
+    private var owed = 0
+    private let isChunking: Bool
+    private var isBlocked = false
+    fileprivate var token: UInt64 = 0
+    /// Free for the owner: an index of its own.
+    public var tag = 0
+
+    init(descriptor: Int32, pending: [UInt8], isChunking: Bool, server: HTTPServer, owner: any EventStreamOwner) {
+        self.descriptor = OwnedDescriptor(descriptor)
+        self.pending = pending
+        self.isChunking = isChunking
+        self.server = server
+        self.owner = owner
+        // Without a bound the kernel holds megabytes for each sleeping reader before it says that it is full.
+        themis_send_buffer(descriptor, Int32(Limits.eventStreamSendBytes))
+        if EventStreamSet.shared.add(self, descriptor: descriptor) { _ = sendPending() } else { close() }
+    }
+
+    /// Whether it can still be written to.
+    public var isOpen: Bool { descriptor.number >= 0 }
+
+    /// Whether bytes that were announced are still owed: the next `send` must begin with exactly what was not accepted.
+    public var isWithinChunk: Bool { owed > 0 }
+
+    /// Gives `bytes` to the kernel.
+    ///
+    /// - Returns: how many were accepted, from the front. With fewer than all, `becameWritable` follows.
+    public func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var accepted = 0
+        while isOpen, !isBlocked, accepted < bytes.count, sendPending() {
+            let taken = unsafe sendChunk(UnsafeRawBufferPointer(rebasing: bytes[accepted...]))
+            accepted += taken
+        }
+        return accepted
+    }
+
+    /// `send` for an array.
+    public func send(_ bytes: [UInt8]) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+
+    /// Ends the stream in order, when nothing is owed, and closes.
+    public func finish() {
+        if isChunking, owed == 0, sendPending() {
+            pending = Array("0\r\n\r\n".utf8)
+            _ = sendPending()
+        }
+        close()
+    }
+
+    /// Closes at once.
+    public func close() {
+        guard isOpen else { return }
+        EventStreamSet.shared.remove(token)
+        descriptor.close()
+        pending = []
+        server.eventStreamClosed()
+        guard let owner else { return }
+        self.owner = nil
+        NetLoop.later { owner.closed(self) }
+    }
+
+    /// One chunk, or the rest of one. Returns the payload bytes accepted.
+    private func sendChunk(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard isChunking else { return max(0, unsafe write(prefix: [], bytes, suffix: [])) }
+        let isNew = owed == 0
+        let prefix = isNew ? Array((String(bytes.count, radix: 16) + "\r\n").utf8) : []
+        let payload = unsafe isNew ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(owed))
+        let isWhole = isNew || payload.count == owed
+        let suffix: [UInt8] = isWhole ? [0x0D, 0x0A] : []
+        let sent = unsafe write(prefix: prefix, payload, suffix: suffix)
+        guard sent > 0 else { return 0 }
+        if isNew { owed = payload.count }
+        guard sent >= prefix.count else {
+            pending = Array(prefix[sent...])
+            return 0
+        }
+        let taken = min(sent - prefix.count, payload.count)
+        owed -= taken
+        if taken == payload.count, owed == 0 { pending = Array(suffix[(sent - prefix.count - taken)...]) }
+        return taken
+    }
+
+    /// Returns the bytes taken of all three parts; notes when the kernel is full.
+    private func write(prefix: [UInt8], _ payload: UnsafeRawBufferPointer, suffix: [UInt8]) -> Int {
+        let sent = unsafe themis_send_parts(
+            descriptor.number, prefix, prefix.count, payload.baseAddress, payload.count, suffix, suffix.count)
+        if sent < prefix.count + payload.count + suffix.count { block(sent < 0 ? errno : EAGAIN) }
+        return sent
+    }
+
+    private func sendPending() -> Bool {
+        guard !pending.isEmpty else { return true }
+        guard isOpen, !isBlocked else { return false }
+        let sent = unsafe pending.withUnsafeBytes { unsafe write(prefix: [], $0, suffix: []) }
+        if sent > 0 { pending.removeFirst(sent) }
+        return pending.isEmpty
+    }
+
+    private func block(_ error: Int32) {
+        guard error == EAGAIN || error == EINTR else { return close() }
+        isBlocked = true
+        if !EventStreamSet.shared.watch(token, descriptor: descriptor.number, writable: true) { close() }
+    }
+
+    fileprivate func becameReady(_ state: UInt8) {
+        if state & 4 != 0 { return close() }
+        if state & 1 != 0 { discardInput() }
+        guard isOpen, state & 2 != 0, isBlocked else { return }
+        isBlocked = false
+        guard sendPending() else { return }
+        _ = EventStreamSet.shared.watch(token, descriptor: descriptor.number, writable: false)
+        owner?.becameWritable(self)
+    }
+
+    /// A subscriber has nothing to say; what it says is not kept.
+    private func discardInput() {
+        let scratch = unsafe Scratch.shared.bytes
+        let count = unsafe recv(descriptor.number, scratch.baseAddress, scratch.count, 0)
+        if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { close() }
+    }
+}
+
+/// Watches all event streams through an epoll descriptor of their own, which the loop watches as one: eight bytes a stream instead of an
+/// event, an action and their closures (about 300).
+@NetLoop private final class EventStreamSet {
+    static let shared = EventStreamSet()
+
+    private let epoll: Int32
+    private var watcher: FileWatcher?
+    private var streams: [EventStreamSocket?] = []
+    private var generations: [UInt32] = []
+    private var free: [Int] = []
+    private var tokens = [UInt64](repeating: 0, count: 256)
+    private var states = [UInt8](repeating: 0, count: 256)
+
+    private init() { epoll = themis_epoll() }
+
+    func add(_ stream: EventStreamSocket, descriptor: Int32) -> Bool {
+        if watcher == nil, epoll >= 0 {
+            watcher = FileWatcher(descriptor: epoll) { [unowned self] _ in dispatch() }
+            watcher?.watch(.readable)
+        }
+        let slot: Int
+        if let reused = free.popLast() {
+            slot = reused
+        } else {
+            slot = streams.count
+            streams.append(nil)
+            generations.append(0)
+        }
+        streams[slot] = stream
+        generations[slot] &+= 1
+        stream.token = UInt64(generations[slot]) << 32 | UInt64(slot)
+        guard themis_epoll_watch(epoll, descriptor, stream.token, 0, 0) == 0 else { return false }
+        return true
+    }
+
+    func watch(_ token: UInt64, descriptor: Int32, writable: Bool) -> Bool {
+        themis_epoll_watch(epoll, descriptor, token, writable ? 1 : 0, 1) == 0
+    }
+
+    /// The descriptor leaves epoll by being closed.
+    func remove(_ token: UInt64) {
+        guard let slot = slot(token) else { return }
+        streams[slot] = nil
+        free.append(slot)
+    }
+
+    private func slot(_ token: UInt64) -> Int? {
+        let slot = Int(token & 0xFFFF_FFFF)
+        // A slot may have been given to another stream within one batch of events.
+        return slot < streams.count && generations[slot] == UInt32(token >> 32) && streams[slot] != nil ? slot : nil
+    }
+
+    private func dispatch() {
+        let count = unsafe Int(themis_epoll_ready(epoll, &tokens, &states, Int32(tokens.count)))
+        for index in 0..<max(0, count) {
+            guard let slot = slot(tokens[index]), let stream = streams[slot] else { continue }
+            stream.becameReady(states[index])
+        }
+    }
+}
+
+extension HTTPExchange {
+    /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, `owner` gets a small
+    /// socket to write frames to. Never compressed. A client of HTTP/1.0 sees the end by the closing.
+    ///
+    /// - Throws: `cancelled` when the client went away already.
+    public func beginEventStream(
+        headers: [(name: String, value: String)] = [], owner: any EventStreamOwner
+    ) throws(ThemisError) -> EventStreamSocket {
+        guard !hasAnswered, let connection else { throw ThemisError(.cancelled, "the client went away") }
+        let isChunking = !head.isHTTP10
+        let answerHead = AnswerHead(
+            status: 200, contentType: "text/event-stream; charset=utf-8", contentLength: nil, isChunked: isChunking, isGzipped: false,
+            varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
+            headers: [("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no")] + headers)
+        connection.stream.write { answerHead.write(to: &$0) }
+        guard let taken = connection.detach() else { throw ThemisError(.cancelled, "the client went away") }
+        becameDetached(status: 200)
+        server.eventStreamOpened()
+        return EventStreamSocket(
+            descriptor: taken.descriptor, pending: taken.pending, isChunking: isChunking, server: server, owner: owner)
+    }
+}

@@ -1,0 +1,309 @@
+import ThemisBase
+
+/// One client connection: parses requests, keeps one exchange at a time, answers in order.
+@NetLoop final class HTTPConnection: ByteStreamHandler {
+    let stream: ByteStream
+    private let server: HTTPServer
+    private var parser = HTTPRequestParser()
+    private var current: HTTPExchange?
+    private var isParsing = false
+    private var isDiscardingBody = false
+    private var hasPeerEnded = false
+    private var hasSentContinue = false
+    /// The answer in progress is the last one.
+    var mustClose = false
+    /// Its place in the server's list.
+    var slot = 0
+
+    // Milliseconds of the monotonic clock, compared by `sweep`.
+    private var idleSince: Int64
+    private var headSince: Int64?
+    private var isFresh = true
+    private var bodySince: Int64 = 0
+    private var bodyProgressAt: Int64 = 0
+    private var bodyProgressBytes = 0
+    private var windowBytes = 0
+    private var isBodyPaused = false
+    private var endedSince: Int64?
+    private var sentBytes: UInt64 = 0
+    private var sentAt: Int64
+
+    init(_ stream: ByteStream, server: HTTPServer) {
+        self.stream = stream
+        self.server = server
+        idleSince = server.nowMilliseconds
+        sentAt = idleSince
+    }
+
+    // MARK: Input
+
+    func received(_ bytes: UnsafeRawBufferPointer, on stream: ByteStream) -> Int {
+        var used = 0
+        isParsing = true
+        defer { isParsing = false }
+        do {
+            while stream.isOpen, unsafe try step(UnsafeRawBufferPointer(rebasing: bytes[used...]), &used) {}
+        } catch {
+            refuse(error)
+            return bytes.count
+        }
+        return used
+    }
+
+    /// One event of the parser. Returns false when more bytes, or an answer, must come first.
+    private func step(_ bytes: UnsafeRawBufferPointer, _ used: inout Int) throws(ThemisError) -> Bool {
+        if let current, current.body.isComplete { return false }
+        if let current, !isDiscardingBody, current.body.isFull {
+            isBodyPaused = true
+            stream.pauseReading()
+            return false
+        }
+        let event = unsafe try parser.next(bytes, used: &used)
+        switch event {
+        case .incomplete:
+            if current == nil { noteIncompleteHead() }
+            return false
+        case .head(let head): begin(head)
+        case .body(let range):
+            if isDiscardingBody { discard(range.count) } else { unsafe current?.body.receive(UnsafeRawBufferPointer(rebasing: bytes[range])) }
+        case .end:
+            current?.body.complete()
+            if isDiscardingBody { nextRequest() }
+        }
+        return true
+    }
+
+    private func noteIncompleteHead() {
+        if parser.isWithinRequest {
+            if headSince == nil { headSince = server.nowMilliseconds }
+        } else if hasPeerEnded {
+            stream.finish()
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        headSince = nil
+        isFresh = false
+        hasSentContinue = false
+        isBodyPaused = false
+        mustClose = false
+        let now = server.nowMilliseconds
+        (bodySince, bodyProgressAt, bodyProgressBytes, windowBytes) = (now, now, 0, 0)
+        let given = head.fields["x-request-id"]
+        let isUsable = given.map { !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } }
+        let exchange = HTTPExchange(
+            head, requestID: isUsable == true ? given ?? "" : server.makeRequestID(), server: server, connection: self)
+        current = exchange
+        if isUsable == false {
+            exchange.fail(
+                ThemisError(
+                    .invalidRequest, "a header cannot be used",
+                    fields: [FieldError("X-Request-Id", "1 to \(Limits.requestIDBytes) visible ASCII characters")]))
+        } else {
+            exchange.start()
+        }
+    }
+
+    private func discard(_ count: Int) {
+        current?.body.discard(count)
+        windowBytes += count
+        if windowBytes > Limits.bodyDrainBytes { stream.finish() }
+    }
+
+    /// Not HTTP, or not one way to read it: answer and close.
+    private func refuse(_ error: ThemisError) {
+        if error.code != .requestTimeout { server.countParseError() }
+        mustClose = true
+        if let current {
+            current.abort(with: error)
+            if stream.isOpen { stream.finish() }
+            return
+        }
+        headSince = nil
+        let status = error.code.status
+        let requestID = server.makeRequestID()
+        let body = ProblemDocument.render(error, requestID: requestID)
+        let head = AnswerHead(
+            status: status, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count, isChunked: false,
+            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
+            headers: [])
+        stream.write { out in
+            head.write(to: &out)
+            out.append(body)
+        }
+        server.observer?(
+            HTTPObservation(
+                routeIndex: nil, method: .other, status: status, microseconds: 0, requestBytes: 0, answerBytes: body.count))
+        stream.finish()
+    }
+
+    // MARK: The body and its handler
+
+    /// The handler waits for bytes of the body.
+    func wantsBody(of exchange: HTTPExchange) {
+        guard exchange === current else { return }
+        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0 {
+            hasSentContinue = true
+            stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
+            restartBodyClock()
+        }
+        exchange.body.isWanted = true
+        bodyWasTaken()
+    }
+
+    /// The handler took what was buffered: there is room again.
+    func bodyWasTaken() {
+        guard isBodyPaused else { return }
+        isBodyPaused = false
+        restartBodyClock()
+        stream.resumeReading()
+    }
+
+    private func restartBodyClock() {
+        let now = server.nowMilliseconds
+        (bodySince, bodyProgressAt, windowBytes) = (now, now, current?.body.receivedBytes ?? 0)
+    }
+
+    // MARK: Answers
+
+    /// Whether the connection cannot be kept after the answer that is about to be written.
+    var closesAfterAnswer: Bool {
+        guard let current, !mustClose, !server.isDraining, current.head.keepsAlive else { return true }
+        if current.body.isComplete || current.head.framing == .none { return false }
+        // The client that still waits for 100 Continue may send the body or not: the connection cannot be understood any more.
+        if current.head.expectation == .continue100, !hasSentContinue { return true }
+        return current.body.remainingBytes.map { $0 > Limits.bodyDrainBytes } ?? false
+    }
+
+    /// The same for an answer that streams: its handler is expected to read the body meanwhile.
+    var closesAfterStream: Bool { mustClose || server.isDraining || current?.head.keepsAlive != true }
+
+    /// The answer is written.
+    func answered(_ exchange: HTTPExchange, closes: Bool) {
+        guard exchange === current else { return }
+        idleSince = server.nowMilliseconds
+        if closes { return stream.finish() }
+        if exchange.body.isComplete || exchange.head.framing == .none { return nextRequest() }
+        // What is left of the body is read over.
+        isDiscardingBody = true
+        windowBytes = 0
+        bodySince = idleSince
+        isBodyPaused = false
+        if !isParsing { stream.resumeReading() }
+    }
+
+    private func nextRequest() {
+        if let current, !current.body.isComplete {
+            // A request without a body is answered before the parser has told its end.
+            isDiscardingBody = true
+        } else {
+            current = nil
+            isDiscardingBody = false
+            endedSince = nil
+        }
+        guard !isParsing else { return }
+        stream.resumeReading()
+        if hasPeerEnded, current == nil { stream.finish() }
+    }
+
+    /// Gives the socket away: the exchange goes on as an event stream.
+    func detach() -> (descriptor: Int32, pending: [UInt8])? {
+        guard let taken = stream.detach() else { return nil }
+        current = nil
+        server.remove(self)
+        return taken
+    }
+
+    // MARK: Ends
+
+    func ended(_ stream: ByteStream) {
+        hasPeerEnded = true
+        guard let current else {
+            // Whatever is left is no whole request.
+            return stream.finish()
+        }
+        guard current.body.isComplete else {
+            if isDiscardingBody { return stream.finish() }
+            return stream.close(.peer)
+        }
+        mustClose = mustClose || !stream.hasUnusedInput
+        switch current.route?.routeClass {
+        case .streamIn, .streamOut, .wait: stream.close(.peer)
+        // A client that only closed its sending half still gets its answer, if that is quick.
+        case .unary, .job, nil: endedSince = server.nowMilliseconds
+        }
+    }
+
+    func drained(_ stream: ByteStream) {}
+
+    func closed(_ stream: ByteStream, _ reason: CloseReason) {
+        server.remove(self)
+        let gone = current
+        current = nil
+        gone?.clientGone()
+    }
+
+    /// Closes when nothing is in progress, as a drain begins.
+    func closeIfIdle() { if current == nil, !parser.isWithinRequest { stream.finish() } }
+
+    /// Ends what is in progress, as a drain ends.
+    func cut() {
+        current?.abort(with: ThemisError(.shuttingDown, "the process is stopping", retryAfterSeconds: 1))
+        stream.finish()
+    }
+
+    // MARK: Time
+
+    /// Compares every clock of the connection with `now`.
+    func sweep(_ now: Int64) {
+        let timeouts = server.options.timeouts
+        if stream.pendingBytes > 0 {
+            if stream.sentBytes != sentBytes { (sentBytes, sentAt) = (stream.sentBytes, now) }
+            if now - sentAt > Int64(timeouts.writeStallMilliseconds) { return stream.close() }
+        } else {
+            sentAt = now
+        }
+        guard let current else {
+            if let headSince {
+                if now - headSince > Int64(timeouts.headerMilliseconds) {
+                    refuse(ThemisError(.requestTimeout, "the headers took longer than \(timeouts.headerMilliseconds) ms"))
+                }
+            } else if now - idleSince > Int64(isFresh ? timeouts.headerMilliseconds : timeouts.keepAliveMilliseconds) {
+                stream.finish()
+            }
+            return
+        }
+        if let endedSince, now - endedSince > Int64(timeouts.halfCloseMilliseconds) { return stream.close(.peer) }
+        if isDiscardingBody {
+            if now - bodySince > Int64(timeouts.bodyMilliseconds) { stream.finish() }
+            return
+        }
+        if let deadline = current.deadlineMilliseconds, now >= deadline {
+            return current.abort(with: ThemisError(.deadlineExceeded, "the request took longer than it may; see request_timeout_ms"))
+        }
+        sweepBody(current, now, timeouts)
+    }
+
+    private func sweepBody(_ exchange: HTTPExchange, _ now: Int64, _ timeouts: HTTPTimeouts) {
+        let body = exchange.body
+        let awaitsContinue = exchange.head.expectation == .continue100 && !hasSentContinue
+        guard !body.isComplete, !isBodyPaused, !awaitsContinue else { return restartWindow(body, now) }
+        if body.receivedBytes != bodyProgressBytes { (bodyProgressBytes, bodyProgressAt) = (body.receivedBytes, now) }
+        if exchange.route?.routeClass == .streamIn {
+            let isIdle = now - bodyProgressAt > Int64(timeouts.streamIdleMilliseconds)
+            let isWindowOver = now - bodySince > Int64(timeouts.streamRateMilliseconds)
+            let isTrickle = isWindowOver && body.receivedBytes - windowBytes < Limits.streamRateBytes && body.receivedBytes != windowBytes
+            if isIdle || isTrickle {
+                mustClose = true
+                return exchange.abort(
+                    with: ThemisError(.requestTimeout, "the body came more slowly than \(Limits.streamRateBytes) bytes in a window"))
+            }
+            if isWindowOver { restartWindow(body, now) }
+        } else if now - bodySince > Int64(timeouts.bodyMilliseconds) {
+            mustClose = true
+            exchange.abort(with: ThemisError(.requestTimeout, "the body took longer than \(timeouts.bodyMilliseconds) ms"))
+        }
+    }
+
+    private func restartWindow(_ body: RequestBody, _ now: Int64) { (bodySince, windowBytes) = (now, body.receivedBytes) }
+}

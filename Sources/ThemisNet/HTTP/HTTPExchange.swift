@@ -1,0 +1,359 @@
+public import ThemisBase
+public import ThemisTelemetry
+
+/// One request and its answer, as a handler sees them.
+///
+/// The handler answers exactly once: `respond`, `fail`, `beginStream` … `end`, or `beginEventStream`. What it throws becomes the problem
+/// document of the error. It runs as a task that is cancelled when the client goes away or the deadline passes; an answer that comes after
+/// that is dropped silently.
+@NetLoop public final class HTTPExchange {
+    /// The request's head: method, target, headers.
+    public let head: HTTPRequestHead
+    /// The id of the request: the caller's `X-Request-Id`, or a made one. Always returned.
+    public let requestID: String
+    /// What the path's `{…}` hold, decoded, in their order.
+    public private(set) var pathParameters: [(name: String, value: String)] = []
+    /// The query's parameters, decoded, each known to the route and given once.
+    public private(set) var queryParameters: [(name: String, value: String)] = []
+    /// Who asks.
+    public var principal = "anonymous"
+    /// What the principal may do.
+    public var scopes = Scopes.all
+    /// What became of the write so far; named in the answer when the deadline passes.
+    public var writeOutcome: WriteOutcome?
+    /// Called once when the client goes away before its answer is complete. The task is cancelled at the same time.
+    public var onClientGone: (@NetLoop () -> Void)?
+    /// Whether the client has gone.
+    public private(set) var isClientGone = false
+
+    enum Answer { case none, streaming, ended, detached }
+
+    let server: HTTPServer
+    let startedNanoseconds: UInt64
+    /// Nil once the exchange is over.
+    var connection: HTTPConnection?
+    var body: RequestBody
+    private(set) var answer = Answer.none
+    private(set) var routeIndex: Int?
+    private(set) var isChunking = false
+    private var deflater: GzipDeflater?
+    private var answeredStatus = 0
+    private var answeredBytes = 0
+    private var task: Task<Void, Never>?
+    /// Milliseconds of the monotonic clock; nil without a bound.
+    private(set) var deadlineMilliseconds: Int64?
+
+    init(_ head: HTTPRequestHead, requestID: String, server: HTTPServer, connection: HTTPConnection) {
+        self.head = head
+        self.requestID = requestID
+        self.server = server
+        self.connection = connection
+        startedNanoseconds = server.telemetry.time.monotonicNanoseconds()
+        body = RequestBody(framing: head.framing, isGzipped: false)
+    }
+
+    // MARK: The request
+
+    /// The path's parameter `name`, which the route's pattern has.
+    public func pathParameter(_ name: String) -> String {
+        guard let found = pathParameters.first(where: { $0.name == name }) else {
+            preconditionFailure("the route has no path parameter \(name)")
+        }
+        return found.value
+    }
+
+    /// The query parameter `name`, nil when it was not given.
+    public func queryParameter(_ name: String) -> String? { queryParameters.first { $0.name == name }?.value }
+
+    /// The route that matched; nil for requests without one.
+    public var route: Route? { routeIndex.map { server.router.routes[$0] } }
+
+    /// The client as `address:port`.
+    public var peer: String { connection?.stream.peer ?? "" }
+
+    /// This request's position in its trace: the caller's trace continued by a new span, or a new trace.
+    public private(set) lazy var traceparent: Traceparent = {
+        if let text = head.fields["traceparent"], let parent = Traceparent(parsing: text) {
+            return parent.child(using: &server.random)
+        }
+        return Traceparent(isSampled: false, using: &server.random)
+    }()
+
+    /// Milliseconds until the deadline, at least 0; nil for requests without one.
+    public var remainingMilliseconds: Int64? {
+        deadlineMilliseconds.map { max(0, $0 - server.telemetry.time.monotonicMilliseconds()) }
+    }
+
+    /// For routes of the class `wait`: the caller asked to wait `milliseconds`; the deadline is set that far away, plus a margin.
+    public func setWait(milliseconds: Int) {
+        deadlineMilliseconds =
+            server.telemetry.time.monotonicMilliseconds() + Int64(milliseconds) + Int64(Limits.waitMarginMilliseconds)
+    }
+
+    // MARK: Running
+
+    /// Finds the route, checks what can be checked without the handler, and starts the handler.
+    func start() {
+        do throws(ThemisError) {
+            let index = try matched()
+            routeIndex = index
+            let route = server.router.routes[index]
+            if let scope = route.scope, !scopes.isSuperset(of: scope) {
+                throw ThemisError(.forbidden, "the scope \(scope.text) is needed")
+            }
+            queryParameters = try RequestTarget.parameters(head.rawQuery, allowed: route.parameters)
+            guard head.expectation != .unknown else {
+                throw ThemisError(.expectationFailed, "only `Expect: 100-continue` is known")
+            }
+            body.isGzipped = try isGzipped()
+            switch route.routeClass {
+            case .unary, .job, .wait:
+                deadlineMilliseconds = Int64(startedNanoseconds / 1_000_000) + Int64(server.requestTimeoutMilliseconds)
+            case .streamIn, .streamOut: break
+            }
+            task = NetLoop.spawn { await self.run(route) }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func matched() throws(ThemisError) -> Int {
+        if head.rawTarget == "*" { throw Refusal.options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS").error }
+        switch try server.router.match(head.rawPath, head.method) {
+        case .found(let index, let values):
+            pathParameters = values
+            return index
+        case .wrongMethod(let allow):
+            throw head.method == .options ? Refusal.options(allow).error : Refusal.wrongMethod(allow).error
+        case .unknown:
+            throw ThemisError(.notFound, "there is no such path; see docs/openapi.yaml for those that are")
+        }
+    }
+
+    private func isGzipped() throws(ThemisError) -> Bool {
+        guard let coding = head.fields.slice("content-encoding") else { return false }
+        if ASCII.isEqualIgnoringCase(coding, "gzip".utf8) { return true }
+        if coding.isEmpty || ASCII.isEqualIgnoringCase(coding, "identity".utf8) { return false }
+        throw ThemisError(.unsupportedMediaType, "Content-Encoding is not known; send gzip or nothing")
+    }
+
+    private func run(_ route: Route) async {
+        do {
+            try await route.handler(self)
+            switch answer {
+            case .none:
+                guard connection != nil else { return }
+                server.telemetry.log.error("a handler did not answer", [(.route, route.label), (.request_id, requestID)])
+                fail(ThemisError(.internalError, "the request was not answered"))
+            case .streaming: end()
+            case .ended, .detached: break
+            }
+        } catch {
+            failed(with: error, route)
+        }
+    }
+
+    private func failed(with error: any Error, _ route: Route) {
+        guard connection != nil, answer == .none || answer == .streaming else { return }
+        if let error = error as? ThemisError { return fail(error) }
+        if error is CancellationError { return fail(ThemisError(.shuttingDown, "the process is stopping", retryAfterSeconds: 1)) }
+        // The text of an unknown error may tell more than a stranger should know.
+        server.telemetry.log.error(
+            "a handler failed", [(.route, route.label), (.request_id, requestID), (.error, String(describing: error))])
+        fail(ThemisError(.internalError, "an internal error; the log has more under this request id"))
+    }
+
+    /// Ends the exchange from outside: a deadline, a body that does not come, the end of a drain.
+    func abort(with error: ThemisError) {
+        guard connection != nil else { return }
+        var error = error
+        if error.outcome == nil, let writeOutcome { error = error.with(outcome: writeOutcome) }
+        body.fail(error)
+        let running = task
+        fail(error)
+        running?.cancel()
+    }
+
+    /// The client went away.
+    func clientGone() {
+        guard connection != nil else { return }
+        connection = nil
+        isClientGone = true
+        body.fail(ThemisError(.cancelled, "the client went away"))
+        task?.cancel()
+        observe(status: answer == .none ? ErrorCode.cancelled.status : answeredStatus)
+        let gone = onClientGone
+        onClientGone = nil
+        gone?()
+    }
+
+    // MARK: The answer as a whole
+
+    /// Whether an answer has begun, or nobody waits for one any more.
+    public var hasAnswered: Bool { answer != .none || connection == nil }
+
+    /// Answers with a whole body.
+    ///
+    /// - Parameters:
+    ///   - contentType: nil only without a body. JSON and text get `charset=utf-8`.
+    ///   - headers: more headers; control bytes in values become blanks.
+    public func respond(
+        _ status: Int, contentType: String? = "application/json", headers: [(name: String, value: String)] = [], body: [UInt8] = []
+    ) {
+        guard answer == .none, let connection else { return }
+        let hasNoBody = status == 204 || status == 304 || status < 200
+        var sent = body
+        let canVary = !hasNoBody && MediaTypes.isCompressible(contentType) && body.count >= Limits.gzipSmallestBytes
+        let isGzip = canVary && head.method != .head && body.count <= Limits.gzipLargestBytes && acceptsGzip
+        if isGzip { sent = GzipDeflater.gzip(body) }
+        let closes = connection.closesAfterAnswer
+        let answerHead = AnswerHead(
+            status: status, contentType: hasNoBody || body.isEmpty ? nil : contentType.map(MediaTypes.withCharset),
+            contentLength: hasNoBody ? nil : sent.count, isChunked: false, isGzipped: isGzip, varies: canVary, closes: closes,
+            saysKeepAlive: head.isHTTP10, requestID: requestID, date: server.currentDate(), headers: headers)
+        let isHead = head.method == .head
+        connection.stream.write { out in
+            answerHead.write(to: &out)
+            if !hasNoBody && !isHead { out.append(sent) }
+        }
+        answeredBytes = hasNoBody || isHead ? 0 : sent.count
+        finish(status: status, closes: closes)
+    }
+
+    /// Answers with the problem document of `error`. Once an answer has begun, nothing but closing the connection can tell of an error.
+    public func fail(_ error: ThemisError) {
+        guard let connection else { return }
+        guard answer == .none else {
+            guard answer == .streaming else { return }
+            server.telemetry.log.warning(
+                "an answer was broken off", [(.code, error.code.word), (.request_id, requestID), (.detail, error.message)])
+            answer = .ended
+            self.connection = nil
+            observeOnce()
+            connection.stream.close()
+            return
+        }
+        if let allow = Refusal.allow(in: error) {
+            if head.method == .options { return respond(204, contentType: nil, headers: [("Allow", allow)]) }
+            return respondProblem(Refusal.plain(error), [("Allow", allow)])
+        }
+        switch error.code {
+        case .unsupportedMediaType: respondProblem(error, [("Accept-Encoding", "gzip")])
+        case .unauthenticated: respondProblem(error, [("WWW-Authenticate", "Bearer")])
+        default: respondProblem(error, [])
+        }
+    }
+
+    private func respondProblem(_ error: ThemisError, _ headers: [(name: String, value: String)]) {
+        var headers = headers
+        let status = error.code.status
+        if let seconds = error.retryAfterSeconds ?? (status == 429 || status == 503 ? 1 : nil) {
+            headers.append(("Retry-After", String(seconds)))
+        }
+        respond(
+            status, contentType: ProblemDocument.contentType, headers: headers,
+            body: ProblemDocument.render(error, requestID: requestID))
+    }
+
+    private var acceptsGzip: Bool { head.fields.slices("accept-encoding").contains { AcceptEncoding.acceptsGzip($0) } }
+
+    // MARK: The answer as a stream
+
+    /// Begins an answer whose length is not known; `send` and `end` follow.
+    ///
+    /// It is compressed when the client accepts that and the type suits. A client of HTTP/1.0 sees the end by the closing.
+    public func beginStream(_ status: Int, contentType: String, headers: [(name: String, value: String)] = []) {
+        guard answer == .none, let connection else { return }
+        let canVary = MediaTypes.isCompressible(contentType)
+        let isGzip = canVary && head.method != .head && acceptsGzip
+        isChunking = !head.isHTTP10
+        let answerHead = AnswerHead(
+            status: status, contentType: MediaTypes.withCharset(contentType), contentLength: nil, isChunked: isChunking, isGzipped: isGzip,
+            varies: canVary, closes: connection.closesAfterStream || !isChunking, saysKeepAlive: false, requestID: requestID,
+            date: server.currentDate(), headers: headers)
+        connection.stream.write { answerHead.write(to: &$0) }
+        connection.mustClose = answerHead.closes
+        if isGzip { deflater = GzipDeflater() }
+        answeredStatus = status
+        answer = .streaming
+    }
+
+    /// Sends a piece and waits while the client takes too little.
+    ///
+    /// - Throws: `cancelled` or `CancellationError` when the client has gone.
+    public func send(_ bytes: [UInt8]) async throws {
+        guard answer == .streaming, let connection else { throw ThemisError(.cancelled, "the answer is over") }
+        guard !bytes.isEmpty, head.method != .head else { return }
+        writeChunk(deflater?.deflate(bytes, isLast: false) ?? bytes, to: connection)
+        try await connection.stream.awaitWritable()
+    }
+
+    /// Ends the stream.
+    public func end() {
+        guard answer == .streaming, let connection else { return }
+        if let deflater { writeChunk(deflater.deflate([], isLast: true), to: connection) }
+        deflater = nil
+        if isChunking, head.method != .head { connection.stream.write { $0.append("0\r\n\r\n") } }
+        finish(status: answeredStatus, closes: connection.mustClose || !(body.isComplete || head.framing == .none))
+    }
+
+    private func writeChunk(_ bytes: [UInt8], to connection: HTTPConnection) {
+        guard !bytes.isEmpty else { return }
+        answeredBytes += bytes.count
+        connection.stream.write { out in
+            if isChunking {
+                out.append(hexadecimal: bytes.count)
+                out.append("\r\n")
+            }
+            out.append(bytes)
+            if isChunking { out.append("\r\n") }
+        }
+    }
+
+    // MARK: The end
+
+    private func finish(status: Int, closes: Bool) {
+        answer = .ended
+        answeredStatus = status
+        observeOnce()
+        let over = connection
+        connection = nil
+        task = nil
+        over?.answered(self, closes: closes)
+    }
+
+    func becameDetached(status: Int) {
+        answer = .detached
+        answeredStatus = status
+        observeOnce()
+        connection = nil
+        task = nil
+    }
+
+    private func observeOnce() { observe(status: answeredStatus) }
+
+    private func observe(status: Int) {
+        guard let observer = server.observer else { return }
+        let elapsed = server.telemetry.time.monotonicNanoseconds() - startedNanoseconds
+        observer(
+            HTTPObservation(
+                routeIndex: routeIndex, method: head.method, status: status, microseconds: Int64(elapsed / 1_000),
+                requestBytes: body.receivedBytes, answerBytes: answeredBytes))
+    }
+}
+
+/// What a gateway counts of one request.
+public struct HTTPObservation: Sendable {
+    /// The index of the route in the router; nil when none matched.
+    public let routeIndex: Int?
+    /// The method.
+    public let method: HTTPMethod
+    /// The status answered; 499 when the client went away before.
+    public let status: Int
+    /// From the end of the request's head to the end of its answer.
+    public let microseconds: Int64
+    /// Bytes of the request's body, as received.
+    public let requestBytes: Int
+    /// Bytes of the answer's body, as sent.
+    public let answerBytes: Int
+}

@@ -1,0 +1,247 @@
+public import ThemisBase
+public import ThemisTelemetry
+
+/// The clocks of a connection, in milliseconds.
+public struct HTTPTimeouts: Sendable {
+    /// For the headers of one request, and for a new connection to begin one.
+    public var headerMilliseconds = Limits.headerMilliseconds
+    /// For the body of one request that is not streamed.
+    public var bodyMilliseconds = Limits.bodyMilliseconds
+    /// Between two requests.
+    public var keepAliveMilliseconds = Limits.keepAliveMilliseconds
+    /// Between two pieces of a streamed body.
+    public var streamIdleMilliseconds = Limits.streamIdleMilliseconds
+    /// The window in which a streamed body must bring `Limits.streamRateBytes`.
+    public var streamRateMilliseconds = Limits.streamRateMilliseconds
+    /// For an answer after the client has closed its sending half.
+    public var halfCloseMilliseconds = Limits.halfCloseMilliseconds
+    /// For a reader that takes nothing of its answer.
+    public var writeStallMilliseconds = Limits.writeStallMilliseconds
+
+    /// The clocks of the limits table.
+    public init() {}
+
+    var shortest: Int {
+        min(
+            headerMilliseconds, bodyMilliseconds, keepAliveMilliseconds, streamIdleMilliseconds, streamRateMilliseconds,
+            halfCloseMilliseconds, writeStallMilliseconds)
+    }
+}
+
+/// Where and how a server listens.
+public struct HTTPServerOptions: Sendable {
+    /// An IP address, `localhost`, or `*`.
+    public var host: String
+    /// The port; 0 lets the kernel choose.
+    public var port: UInt16
+    /// Whether several processes share the port.
+    public var reusesPort: Bool
+    /// Connections at once, event streams included; more are answered with 503.
+    public var maxConnections: Int
+    /// `request_timeout_ms` at the start.
+    public var requestTimeoutMilliseconds: Int
+    /// The clocks.
+    public var timeouts: HTTPTimeouts
+
+    /// The defaults of the configuration.
+    public init(
+        host: String = "127.0.0.1", port: UInt16 = 8_765, reusesPort: Bool = false, maxConnections: Int = 10_000,
+        requestTimeoutMilliseconds: Int = 30_000, timeouts: HTTPTimeouts = HTTPTimeouts()
+    ) {
+        self.host = host
+        self.port = port
+        self.reusesPort = reusesPort
+        self.maxConnections = maxConnections
+        self.requestTimeoutMilliseconds = requestTimeoutMilliseconds
+        self.timeouts = timeouts
+    }
+}
+
+/// An HTTP/1.1 server on the loop.
+@NetLoop public final class HTTPServer {
+    /// The routes.
+    public let router: Router
+    /// Called for every answered request, before the next one of its connection begins. Must be quick.
+    public var observer: (@NetLoop (HTTPObservation) -> Void)?
+    /// `request_timeout_ms`, for requests that begin from now on.
+    public var requestTimeoutMilliseconds: Int
+    /// Whether no new connections are accepted any more.
+    public private(set) var isDraining = false
+
+    let options: HTTPServerOptions
+    let telemetry: Telemetry
+    var random: SeededRandom
+    private var listener: Listener?
+    private var connections: [HTTPConnection] = []
+    private var eventStreams = 0
+    private var refusals = 0
+    private var sweeper: LoopTimer?
+    private var drained: [CheckedContinuation<Void, Never>] = []
+    private var date = StaticDate()
+    private let openConnections: Gauge
+    private let acceptedConnections: Counter
+    private let refusedConnections: Counter
+    private let parseErrors: Counter
+
+    /// A server that does not listen yet.
+    public init(_ options: HTTPServerOptions, router: Router, telemetry: Telemetry) {
+        self.options = options
+        self.router = router
+        self.telemetry = telemetry
+        requestTimeoutMilliseconds = options.requestTimeoutMilliseconds
+        random = SeededRandom(seed: Digest.random(8).reduce(0) { $0 << 8 | UInt64($1) })
+        openConnections = telemetry.metrics.gauge(.httpConnections)
+        acceptedConnections = telemetry.metrics.counter(.httpConnectionsAccepted)
+        refusedConnections = telemetry.metrics.counter(.httpConnectionsRefused)
+        parseErrors = telemetry.metrics.counter(.httpParseErrors)
+    }
+
+    /// The port listened on, 0 before `start`.
+    public var localPort: Int { listener?.localPort ?? 0 }
+
+    /// Open connections, event streams included.
+    public var connectionCount: Int { connections.count + eventStreams }
+
+    /// Listens.
+    ///
+    /// - Throws: `address_in_use` naming the holder, `invalid_configuration` when the address cannot be used.
+    public func start() throws(ThemisError) {
+        let address = try SocketAddress(host: options.host, port: options.port)
+        let listener = try Listener(address, reusesPort: options.reusesPort, telemetry: telemetry)
+        self.listener = listener
+        sweeper = LoopTimer { [weak self] in self?.sweep() }
+        listener.start { [weak self] descriptor in
+            guard let self else { return OwnedDescriptor(descriptor).close() }
+            accept(descriptor)
+        }
+    }
+
+    private func accept(_ descriptor: Int32) {
+        let stream = ByteStream(descriptor: descriptor)
+        guard connectionCount < options.maxConnections else { return refuse(stream) }
+        acceptedConnections.add()
+        let connection = HTTPConnection(stream, server: self)
+        connection.slot = connections.count
+        connections.append(connection)
+        openConnections.set(Double(connectionCount))
+        startSweeping()
+        stream.start(connection)
+    }
+
+    /// One connection too many: says so and closes. The number of such farewells is bounded too.
+    private func refuse(_ stream: ByteStream) {
+        refusedConnections.add()
+        guard refusals < Self.farewells else { return stream.close() }
+        refusals += 1
+        let error = ThemisError(.overloaded, "there are \(options.maxConnections) connections already (server.max_connections)")
+        let body = ProblemDocument.render(error, requestID: makeRequestID())
+        let head = AnswerHead(
+            status: 503, contentType: ProblemDocument.contentType, contentLength: body.count, isChunked: false, isGzipped: false,
+            varies: false, closes: true, saysKeepAlive: false, requestID: makeRequestID(), date: currentDate(),
+            headers: [("Retry-After", "1")])
+        stream.start(Farewell { [weak self] in self?.refusals -= 1 })
+        stream.write { out in
+            head.write(to: &out)
+            out.append(body)
+        }
+        stream.finish()
+    }
+
+    private static let farewells = 256
+
+    // MARK: Ends
+
+    /// Stops accepting, closes idle connections, lets what is in progress finish with `Connection: close`, and cuts the rest after
+    /// `graceMilliseconds`. Event streams belong to their owners and are not waited for.
+    public func drain(graceMilliseconds: Int) async {
+        isDraining = true
+        // What the kernel has already accepted on our behalf is served, not reset.
+        listener?.acceptPending()
+        listener?.close()
+        for connection in connections { connection.closeIfIdle() }
+        guard !connections.isEmpty else { return }
+        let cut = LoopTimer { [weak self] in
+            guard let self else { return }
+            for connection in connections { connection.cut() }
+            finishDrain()
+        }
+        cut.schedule(milliseconds: graceMilliseconds)
+        await withCheckedContinuation { drained.append($0) }
+        cut.cancel()
+    }
+
+    private func finishDrain() {
+        let waiting = drained
+        drained = []
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Stops at once: every connection is closed.
+    public func stop() {
+        isDraining = true
+        listener?.close()
+        for connection in connections { connection.stream.close() }
+    }
+
+    // MARK: For connections
+
+    func remove(_ connection: HTTPConnection) {
+        let slot = connection.slot
+        guard slot < connections.count, connections[slot] === connection else { return }
+        connections[slot] = connections[connections.count - 1]
+        connections[slot].slot = slot
+        connections.removeLast()
+        openConnections.set(Double(connectionCount))
+        if connections.isEmpty {
+            sweeper?.cancel()
+            finishDrain()
+        }
+    }
+
+    func eventStreamOpened() {
+        eventStreams += 1
+        openConnections.set(Double(connectionCount))
+    }
+
+    func eventStreamClosed() {
+        eventStreams -= 1
+        openConnections.set(Double(connectionCount))
+    }
+
+    func countParseError() { parseErrors.add() }
+
+    func makeRequestID() -> String { RequestID.make(using: &random) }
+
+    func currentDate() -> StaticDate {
+        date.refresh(wallMilliseconds: telemetry.time.wallMilliseconds())
+        return date
+    }
+
+    var nowMilliseconds: Int64 { telemetry.time.monotonicMilliseconds() }
+
+    // MARK: Time
+
+    /// One timer for all connections, running while there are any: comparing a number for each of them is cheaper than a timer each.
+    private func startSweeping() {
+        guard let sweeper, !sweeper.isScheduled else { return }
+        sweeper.scheduleRepeating(milliseconds: min(500, max(5, min(options.timeouts.shortest, requestTimeoutMilliseconds) / 4)))
+    }
+
+    private func sweep() {
+        let now = nowMilliseconds
+        // Backwards: an ended connection makes room by moving the last one, which was looked at already.
+        for index in connections.indices.reversed() where index < connections.count { connections[index].sweep(now) }
+    }
+}
+
+/// Handles a connection that is only told to go.
+@NetLoop private final class Farewell: ByteStreamHandler {
+    private let isOver: @NetLoop () -> Void
+
+    init(_ isOver: @escaping @NetLoop () -> Void) { self.isOver = isOver }
+
+    func received(_ bytes: UnsafeRawBufferPointer, on stream: ByteStream) -> Int { bytes.count }
+    func ended(_ stream: ByteStream) {}
+    func drained(_ stream: ByteStream) {}
+    func closed(_ stream: ByteStream, _ reason: CloseReason) { isOver() }
+}

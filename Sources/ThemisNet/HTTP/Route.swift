@@ -1,0 +1,159 @@
+public import ThemisBase
+
+/// How the bounds of a route work.
+public enum RouteClass: String, Sendable, CaseIterable {
+    /// Every limit; `request_timeout_ms` bounds the whole request.
+    case unary
+    /// The request body is a stream: no total limit, but an idle limit and a minimum rate.
+    case streamIn = "stream-in"
+    /// The answer is a stream without a total limit.
+    case streamOut = "stream-out"
+    /// Waits as long as the caller asked, plus a margin.
+    case wait
+    /// Answers with a job.
+    case job
+}
+
+/// Answers one request. Runs as a task on the loop; is cancelled when the client goes away or the time is over.
+public typealias HTTPHandler = @NetLoop @Sendable (HTTPExchange) async throws -> Void
+
+/// One row of a route table.
+public struct Route: Sendable {
+    /// The method. GET answers HEAD too.
+    public let method: HTTPMethod
+    /// The path: literal segments, `{name}` for one segment, and at the end `{name*}` for all that is left, slashes included.
+    public let pattern: String
+    /// How its bounds work.
+    public let routeClass: RouteClass
+    /// What the principal must be allowed; nil for open routes.
+    public let scope: Scopes?
+    /// Names of the query parameters it understands; others are refused by name.
+    public let parameters: [String]
+    /// One sentence for the documentation.
+    public let summary: String
+    let handler: HTTPHandler
+
+    /// Makes a row.
+    public init(
+        _ method: HTTPMethod, _ pattern: String, _ routeClass: RouteClass = .unary, scope: Scopes?, parameters: [String] = [],
+        summary: String, handler: @escaping HTTPHandler
+    ) {
+        self.method = method
+        self.pattern = pattern
+        self.routeClass = routeClass
+        self.scope = scope
+        self.parameters = parameters
+        self.summary = summary
+        self.handler = handler
+    }
+
+    /// The pattern as metrics and documentation write it: without the star.
+    public var label: String { String(pattern.filter { $0 != "*" }) }
+}
+
+/// Finds the route of a path: a tree of segments. Built once, then only read; any thread.
+public struct Router: Sendable {
+    /// What a path leads to.
+    enum Match {
+        case found(index: Int, values: [(name: String, value: String)])
+        case wrongMethod(allow: String)
+        case unknown
+    }
+
+    private struct Node: Sendable {
+        var literals: [(segment: [UInt8], node: Int)] = []
+        var parameter: Int?
+        var rest: Int?
+        /// Methods that end here, with the index of their route.
+        var ends: [(method: HTTPMethod, route: Int)] = []
+    }
+
+    /// The table, in the order given.
+    public let routes: [Route]
+    /// `label` of each route.
+    public let labels: [String]
+    private var nodes = [Node()]
+    private let names: [[String]]
+
+    /// Builds the tree. Two rows with the same method and shape are a bug and trap.
+    public init(_ routes: [Route]) {
+        self.routes = routes
+        labels = routes.map(\.label)
+        names = routes.map { route in
+            route.pattern.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.filter { !"{}*".contains($0) }) }
+        }
+        for index in routes.indices { insert(index) }
+    }
+
+    private mutating func insert(_ index: Int) {
+        let route = routes[index]
+        precondition(route.pattern.hasPrefix("/"), "a pattern begins with /: \(route.pattern)")
+        var node = 0
+        for segment in route.pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            node = child(of: node, for: segment)
+        }
+        precondition(!nodes[node].ends.contains { $0.method == route.method }, "two routes for \(route.method) \(route.pattern)")
+        nodes[node].ends.append((route.method, index))
+    }
+
+    private mutating func child(of node: Int, for segment: Substring) -> Int {
+        let next = nodes.count
+        if segment.hasSuffix("*}") {
+            if let known = nodes[node].rest { return known }
+            nodes[node].rest = next
+        } else if segment.hasPrefix("{") {
+            if let known = nodes[node].parameter { return known }
+            nodes[node].parameter = next
+        } else {
+            let bytes = Array(segment.utf8)
+            if let known = nodes[node].literals.first(where: { $0.segment == bytes }) { return known.node }
+            nodes[node].literals.append((bytes, next))
+        }
+        nodes.append(Node())
+        return next
+    }
+
+    /// Looks up an encoded path. Literal segments win over parameters, parameters over the rest.
+    ///
+    /// - Throws: `invalid_request` for a broken percent escape.
+    func match(_ path: ArraySlice<UInt8>, _ method: HTTPMethod) throws(ThemisError) -> Match {
+        var segments = path.dropFirst().split(separator: ASCII.slash, omittingEmptySubsequences: false)
+        // Decoded after splitting and only when needed: an encoded slash stays inside its segment.
+        if path.contains(ASCII.percent) {
+            for index in segments.indices where segments[index].contains(ASCII.percent) {
+                segments[index] = ArraySlice(try RequestTarget.decoded(segments[index]).utf8)
+            }
+        }
+        var values: [ArraySlice<UInt8>] = []
+        guard let end = find(segments[...], from: 0, &values) else { return .unknown }
+        let ends = nodes[end].ends
+        let wanted = ends.first { $0.method == method } ?? (method == .head ? ends.first { $0.method == .get } : nil)
+        guard let wanted else { return .wrongMethod(allow: allow(end)) }
+        var named: [(name: String, value: String)] = []
+        for (name, value) in zip(names[wanted.route], values) { named.append((name, String(decoding: value, as: UTF8.self))) }
+        return .found(index: wanted.route, values: named)
+    }
+
+    private func find(_ segments: ArraySlice<ArraySlice<UInt8>>, from node: Int, _ values: inout [ArraySlice<UInt8>]) -> Int? {
+        guard let segment = segments.first else { return nodes[node].ends.isEmpty ? nil : node }
+        for literal in nodes[node].literals where segment.elementsEqual(literal.segment) {
+            if let end = find(segments.dropFirst(), from: literal.node, &values) { return end }
+        }
+        if let parameter = nodes[node].parameter, !segment.isEmpty {
+            values.append(segment)
+            if let end = find(segments.dropFirst(), from: parameter, &values) { return end }
+            values.removeLast()
+        }
+        guard let rest = nodes[node].rest else { return nil }
+        let joined = ArraySlice(segments.joined(separator: [ASCII.slash]))
+        guard !joined.isEmpty else { return nil }
+        values.append(joined)
+        return rest
+    }
+
+    private func allow(_ node: Int) -> String {
+        var words = nodes[node].ends.map(\.method.rawValue)
+        if words.contains("GET"), !words.contains("HEAD") { words.append("HEAD") }
+        return (words + ["OPTIONS"]).joined(separator: ", ")
+    }
+}
