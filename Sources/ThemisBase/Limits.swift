@@ -1,4 +1,4 @@
-/// Every hard bound that is not a setting, with its reason. `docs/limits.md` is generated from `Limits.all`.
+/// Every hard bound that is not a setting, with its reason. `docs/limits.md` is generated from this file: one line a bound.
 public enum Limits {
     /// Table names stand in keys, labels and paths.
     public static let tableNameBytes = 64
@@ -151,13 +151,4 @@ public enum Limits {
     public static let configurationDepth = 16
     /// Keys, values and lists of a configuration file.
     public static let configurationNodes = 10_000
-    /// One row of `all`.
-    public struct Row: Sendable {
-        /// What is bounded.
-        public let name: String
-        /// The bound with its unit.
-        public let bound: String
-        /// Why there is one.
-        public let reason: String
-    }
 }
