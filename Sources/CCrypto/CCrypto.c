@@ -80,4 +80,6 @@ int themis_random(void *bytes, size_t length) {
 
 const char *themis_build_commit(void) { return THEMIS_COMMIT; }
 
+const char *themis_build_date(void) { return __DATE__; }
+
 void themis_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -43,11 +43,3 @@ public enum Digest {
         return String(decoding: text, as: UTF8.self)
     }
 }
-
-/// What this build is. The version line of every process and of GET /version.
-public enum Build {
-    /// The version, by semantic versioning.
-    public static let version = "0.1.0"
-    /// The commit, or `unknown`.
-    public static let commit = unsafe String(cString: themis_build_commit())
-}

@@ -82,7 +82,9 @@ public struct Arguments: Sendable {
 
     /// The settings that `role` can set by flag.
     static func rows(of role: ProcessRole) -> [(flag: String, row: SettingRow)] {
-        Settings.all.flatMap { row in row.flags.filter { $0.roles.contains(role) }.map { ($0.name, row) } }.sorted { $0.flag < $1.flag }
+        Settings.all.flatMap { row in row.flags.filter { $0.roles.contains(role) }.map { ($0.name, row) } }.sorted {
+            $0.flag < $1.flag
+        }
     }
 
     /// The text of `--help`.

@@ -149,14 +149,17 @@ extension SettingRow {
             var roles: [UInt32: ProcessRole] = [:]
             for member in members {
                 guard case .scalar(let role, _, _) = member.value, add(member.key, role, to: &roles) else {
-                    return .failure(problem("`\(ConfigurationTree.excerpt(member.key))` must be a user id with gateway, changefeed or exporter"))
+                    return .failure(
+                        problem(
+                            "`\(ConfigurationTree.excerpt(member.key))` must be a user id with gateway, changefeed or exporter"))
                 }
             }
             return .success(.roles(roles))
         case (_, .scalar(let text, let isQuoted, _)):
             let isEmpty = !isQuoted && ["", "~", "null"].contains(text)
             if isEmpty {
-                return isOptional ? .success(.absent) : .failure(problem("has no value; write \(expectation), or leave the key out"))
+                return isOptional
+                    ? .success(.absent) : .failure(problem("has no value; write \(expectation), or leave the key out"))
             }
             switch kind {
             case .bool:
@@ -178,14 +181,16 @@ extension SettingRow {
         switch kind {
         case .bool: "true or false"
         case .integer(let range): "a whole number \(range.lowerBound)–\(range.upperBound)"
-        case .host: "an address"
+        case .host: "an IP address or localhost"
         case .path: "a path"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .roles: "a mapping of user ids to roles"
         }
     }
 
-    private func problem(_ message: String) -> ConfigurationProblem { ConfigurationProblem(place: "", key: path, message: message) }
+    private func problem(_ message: String) -> ConfigurationProblem {
+        ConfigurationProblem(place: "", key: path, message: message)
+    }
 
     private func integer(_ text: String) -> Result<SettingValue, ConfigurationProblem> {
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
@@ -194,7 +199,8 @@ extension SettingRow {
         }
         // YAML 1.1 reads 010 as eight, 1.2 as ten.
         guard digits.count == 1 || !digits.hasPrefix("0") else {
-            return .failure(problem("`\(ConfigurationTree.excerpt(text))` begins with a zero, which some read as octal; write it without"))
+            return .failure(
+                problem("`\(ConfigurationTree.excerpt(text))` begins with a zero, which some read as octal; write it without"))
         }
         guard case .integer(let range) = kind, let value = Int64(text), range.contains(value) else {
             return .failure(problem("must be \(expectation), not \(ConfigurationTree.excerpt(text))"))
@@ -209,11 +215,7 @@ extension SettingRow {
                 return .failure(problem("must be \(expectation), not `\(ConfigurationTree.excerpt(text))`"))
             }
         case .host:
-            let isPlain = text.utf8.allSatisfy { byte in
-                (0x61...0x7A).contains(byte | 0x20) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E || byte == 0x3A || byte == 0x5F
-                    || byte == 0x25
-            }
-            guard !text.isEmpty, text.utf8.count <= 253, isPlain else { return .failure(problem("must be an IP address or a host name")) }
+            guard FileSystem.isAddress(text) else { return .failure(problem("must be an IP address or localhost")) }
         default:
             guard !text.isEmpty, text.utf8.count <= 4_000, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
                 return .failure(problem("must be a path of 1–4000 bytes without control characters"))

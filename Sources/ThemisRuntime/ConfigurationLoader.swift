@@ -23,7 +23,7 @@ extension Configuration {
             configuration.take(row.path, row.parse(text: text), .flag(flag), place: flag, &problems)
         }
         configuration.fillIn(role, environment)
-        if problems.isEmpty { configuration.checkTogether(role, &problems) }
+        configuration.checkTogether(role, &problems)
         guard problems.isEmpty else { throw ConfigurationFault(problems: problems) }
         return configuration
     }
@@ -34,18 +34,22 @@ extension Configuration {
     ) {
         switch result {
         case .success(let value): set(path, value, origin)
-        case .failure(let problem): problems.append(ConfigurationProblem(place: place, key: problem.key, message: problem.message))
+        case .failure(let problem):
+            problems.append(ConfigurationProblem(place: place, key: problem.key, message: problem.message))
         }
     }
 
     // MARK: File
 
-    private mutating func readFile(named name: String?, _ environment: LaunchEnvironment, _ problems: inout [ConfigurationProblem]) {
+    private mutating func readFile(
+        named name: String?, _ environment: LaunchEnvironment, _ problems: inout [ConfigurationProblem]
+    ) {
         for path in name.map({ [$0] }) ?? Self.searchPath {
             switch environment.readFile(path) {
             case .missing where name == nil: continue
             case .missing: problems.append(ConfigurationProblem(place: path, key: "", message: "there is no such file"))
-            case .unreadable(let reason): problems.append(ConfigurationProblem(place: path, key: "", message: "cannot be read: \(reason)"))
+            case .unreadable(let reason):
+                problems.append(ConfigurationProblem(place: path, key: "", message: "cannot be read: \(reason)"))
             case .bytes(let bytes):
                 setFile(path)
                 readTree(bytes, path, &problems)
@@ -77,7 +81,9 @@ extension Configuration {
         }
     }
 
-    private mutating func walk(_ tree: ConfigurationTree, prefix: String, _ file: String, _ problems: inout [ConfigurationProblem]) {
+    private mutating func walk(
+        _ tree: ConfigurationTree, prefix: String, _ file: String, _ problems: inout [ConfigurationProblem]
+    ) {
         guard case .mapping(let members, _) = tree else { return }
         for member in members {
             let key = prefix + member.key
@@ -90,10 +96,13 @@ extension Configuration {
                 // A group whose keys are all commented out.
                 case .scalar("", false, _): continue
                 default:
-                    problems.append(ConfigurationProblem(place: place, key: key, message: "is a group of keys, not \(member.value.description)"))
+                    problems.append(
+                        ConfigurationProblem(
+                            place: place, key: key, message: "is a group of keys, not \(member.value.description)"))
                 }
             } else {
-                problems.append(ConfigurationProblem(place: place, key: ConfigurationTree.excerpt(key), message: Self.unknown(key)))
+                problems.append(
+                    ConfigurationProblem(place: place, key: ConfigurationTree.excerpt(key), message: Self.unknown(key)))
             }
         }
     }
@@ -143,13 +152,15 @@ extension Configuration {
     private func checkTogether(_ role: ProcessRole, _ problems: inout [ConfigurationProblem]) {
         guard !self[Settings.allowAnonymousRemote] else { return }
         let listeners: [(Setting<String>, [ProcessRole])] = [
-            (Settings.serverHost, [.all, .gateway]), (Settings.changefeedHost, [.all, .changefeed]), (Settings.exporterHost, [.all, .exporter]),
+            (Settings.serverHost, [.all, .gateway]), (Settings.changefeedHost, [.all, .changefeed]),
+            (Settings.exporterHost, [.all, .exporter]),
         ]
         for (setting, roles) in listeners where roles.contains(role) && !Self.isLoopback(self[setting]) {
             problems.append(
                 ConfigurationProblem(
                     place: place(of: origin(of: setting)), key: setting.row.path,
-                    message: "`\(self[setting])` is not a loopback address and `auth.mode` is `none`: everyone who reaches it could read and "
+                    message:
+                        "`\(self[setting])` is not a loopback address and `auth.mode` is `none`: everyone who reaches it could read and "
                         + "write; listen on 127.0.0.1 behind a proxy, or set `auth.allow_anonymous_remote: true`"))
         }
         let socket = self[Settings.rpcSocket]

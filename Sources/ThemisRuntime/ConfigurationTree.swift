@@ -22,7 +22,8 @@ indirect enum ConfigurationTree: Sendable {
     /// How an error names what was found.
     var description: String {
         switch self {
-        case .scalar(let text, let isQuoted, _): isQuoted ? "the text \"\(Self.excerpt(text))\"" : text.isEmpty ? "nothing" : Self.excerpt(text)
+        case .scalar(let text, let isQuoted, _):
+            isQuoted ? "the text \"\(Self.excerpt(text))\"" : text.isEmpty ? "nothing" : Self.excerpt(text)
         case .mapping: "a mapping"
         case .sequence: "a list"
         }

@@ -1,7 +1,7 @@
 import Glibc
 import ThemisBase
 
-/// The few questions to the file system that starting needs. Any thread; blocks.
+/// The few questions to the system that starting needs. Any thread; blocks.
 enum FileSystem {
     /// The text of the last system error.
     static var lastError: String { unsafe String(cString: strerror(errno)) }
@@ -21,6 +21,28 @@ enum FileSystem {
     static func isWritableDirectory(_ path: String) -> Bool {
         var status = stat()
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && access(path, W_OK | X_OK) == 0
+    }
+
+    /// Whether the absolute `path` lies on NFS or SMB, by the kernel's list of mounts.
+    static func isRemote(_ path: String, mounts: String) -> Bool {
+        var nearest: (point: Substring, kind: Substring)?
+        for line in mounts.split(separator: "\n") {
+            // `id parent device root point options … - kind source options`
+            let fields = line.split(separator: " ")
+            guard fields.count > 4, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { continue }
+            let point = fields[4]
+            let holds = point == "/" || path == point || path.hasPrefix(point + "/")
+            // A later mount of the same point covers the earlier one.
+            if holds, point.count >= nearest?.point.count ?? 0 { nearest = (point, fields[dash + 1]) }
+        }
+        return ["nfs", "nfs4", "cifs", "smb3", "smbfs"].contains(nearest?.kind ?? "")
+    }
+
+    /// Whether `text` is an IP address of version 4 or 6, or `localhost`. Names are not asked for: that may block for seconds.
+    static func isAddress(_ text: String) -> Bool {
+        var address = in6_addr()
+        if text == "localhost" { return true }
+        return unsafe inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1
     }
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

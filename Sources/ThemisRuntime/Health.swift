@@ -35,7 +35,9 @@ public struct ComponentHealth: Sendable, Equatable {
     public let isVital: Bool
 
     /// The health of the part `name`.
-    public init(_ name: String, _ status: HealthStatus, detail: String = "", latencyMilliseconds: Int64? = nil, vital: Bool = false) {
+    public init(
+        _ name: String, _ status: HealthStatus, detail: String = "", latencyMilliseconds: Int64? = nil, vital: Bool = false
+    ) {
         self.name = name
         self.status = status
         self.detail = detail

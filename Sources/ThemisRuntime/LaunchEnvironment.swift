@@ -72,7 +72,8 @@ public struct LaunchEnvironment: Sendable {
         var missing: [Substring] = []
         while !parts.isEmpty {
             if let resolved = resolve("/" + parts.joined(separator: "/")) {
-                return missing.isEmpty ? resolved : (resolved == "/" ? "" : resolved) + "/" + missing.reversed().joined(separator: "/")
+                return missing.isEmpty
+                    ? resolved : (resolved == "/" ? "" : resolved) + "/" + missing.reversed().joined(separator: "/")
             }
             missing.append(parts.removeLast())
         }
@@ -84,7 +85,9 @@ public struct LaunchEnvironment: Sendable {
         var entry = unsafe environ
         while let text = unsafe entry.pointee {
             let pair = unsafe String(cString: text)
-            if let equals = pair.firstIndex(of: "=") { variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...]) }
+            if let equals = pair.firstIndex(of: "=") {
+                variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
+            }
             unsafe entry += 1
         }
         return variables
@@ -121,7 +124,9 @@ public struct MachineSize: Sendable {
             if let text = read(directory + "/cpu.max") {
                 let fields = text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
                 if fields.count == 2, fields[1] > 0 { quota = fields[0] / fields[1] }
-            } else if let micros = number(directory + "/cpu.cfs_quota_us"), let period = number(directory + "/cpu.cfs_period_us"), period > 0 {
+            } else if let micros = number(directory + "/cpu.cfs_quota_us"), let period = number(directory + "/cpu.cfs_period_us"),
+                period > 0
+            {
                 quota = Double(micros) / Double(period)
             }
             if let quota, quota > 0, quota < Double(least) { least = max(1, Int(quota.rounded(.up))) }
@@ -139,7 +144,8 @@ public struct MachineSize: Sendable {
         var found = [root]
         for line in (read("/proc/self/cgroup") ?? "").split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[1].split(separator: ",").contains(Substring(controller)) || (controller.isEmpty && fields[1].isEmpty)
+            guard fields.count == 3,
+                fields[1].split(separator: ",").contains(Substring(controller)) || (controller.isEmpty && fields[1].isEmpty)
             else { continue }
             var path = ""
             for part in fields[2].split(separator: "/").prefix(32) {

@@ -20,7 +20,7 @@ public enum SettingKind: Sendable, Equatable {
     case bool
     /// A whole number in the range.
     case integer(ClosedRange<Int64>)
-    /// An IP address or host name.
+    /// An IP address or `localhost`.
     case host
     /// A path of the file system.
     case path
@@ -34,7 +34,7 @@ public enum SettingKind: Sendable, Equatable {
         switch self {
         case .bool: "boolean"
         case .integer: "integer"
-        case .host: "host"
+        case .host: "address"
         case .path: "path"
         case .choice: "word"
         case .roles: "mapping"
@@ -116,11 +116,13 @@ public struct Setting<Value: SettingConvertible>: Sendable {
     public let row: SettingRow
 
     init(
-        _ path: String, _ kind: SettingKind, _ standard: SettingDefault, hot: Bool = false, bootstrap: Bool = false, secret: Bool = false,
+        _ path: String, _ kind: SettingKind, _ standard: SettingDefault, hot: Bool = false, bootstrap: Bool = false,
+        secret: Bool = false,
         flags: [SettingRow.Flag] = [], aliases: [String] = [], _ help: String
     ) {
         row = SettingRow(
-            path: path, kind: kind, isOptional: Value.isOptional, standard: standard, isHot: hot, isBootstrap: bootstrap, isSecret: secret,
+            path: path, kind: kind, isOptional: Value.isOptional, standard: standard, isHot: hot, isBootstrap: bootstrap,
+            isSecret: secret,
             flags: flags, aliases: aliases, help: help)
     }
 }

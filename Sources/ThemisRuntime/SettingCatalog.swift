@@ -29,7 +29,8 @@ public enum Settings {
         "Bytes of changes that are kept; the oldest go first.")
     /// Whether the changefeed answers.
     public static let cdc = Setting<Bool>(
-        "features.cdc", .bool, .value(.bool(true)), hot: true, "Opens the routes below `/changefeed`. The log itself is always written.")
+        "features.cdc", .bool, .value(.bool(true)), hot: true,
+        "Opens the routes below `/changefeed`. The log itself is always written.")
 
     // Where the processes listen.
 
@@ -43,8 +44,10 @@ public enum Settings {
         "Port on which the gateway listens; 0 takes a free one and logs it.")
     /// Threads of the core.
     public static let workerThreads = Setting<Int>(
-        "server.worker_threads", .integer(1...1_024), .machine("processors") { .integer(Int64(max(1, min($0.processors, 1_024)))) },
-        flags: [.some("--threads", .all, .core)], aliases: ["THEMIS_WORKER_THREADS"], "Threads of the core that read, query and prepare writes.")
+        "server.worker_threads", .integer(1...1_024),
+        .machine("processors") { .integer(Int64(max(1, min($0.processors, 1_024)))) },
+        flags: [.some("--threads", .all, .core)], aliases: ["THEMIS_WORKER_THREADS"],
+        "Threads of the core that read, query and prepare writes.")
     /// Most connections.
     public static let maxConnections = Setting<Int>(
         "server.max_connections", .integer(1...1_000_000), .value(.integer(10_000)), bootstrap: true,
@@ -67,7 +70,8 @@ public enum Settings {
         "Changefeed processes that share the port (SO_REUSEPORT).")
     /// How many gateways.
     public static let gatewayProcesses = Setting<Int>(
-        "gateway.processes", .integer(1...64), .value(.integer(1)), bootstrap: true, "Gateway processes that share the port (SO_REUSEPORT).")
+        "gateway.processes", .integer(1...64), .value(.integer(1)), bootstrap: true,
+        "Gateway processes that share the port (SO_REUSEPORT).")
     /// Whether the gateway has the changefeed routes.
     public static let gatewayServesChangefeed = Setting<Bool>(
         "gateway.serve_changefeed", .bool, .value(.bool(true)), bootstrap: true,
@@ -86,7 +90,8 @@ public enum Settings {
     /// The core's socket.
     public static let rpcSocket = Setting<String>(
         "rpc.socket", .path,
-        .derived("a directory named after the data directory, under `/run/themis`, `$XDG_RUNTIME_DIR` or the temporary directory") {
+        .derived("a directory named after the data directory, under `/run/themis`, `$XDG_RUNTIME_DIR` or the temporary directory")
+        {
             .text(SocketPath.standard(dataDirectory: $0[storagePath], serving: !$1.isSidecar, environment: $2))
         }, bootstrap: true, flags: [.all("--socket")], "Unix socket of the core.")
     /// Who may be what.
@@ -117,7 +122,8 @@ public enum Settings {
         "MiB at which the log file is renamed to `file.1` and so on.")
     /// How many log files.
     public static let logMaxFiles = Setting<Int>(
-        "logging.max_files", .integer(1...1_000), .value(.integer(5)), bootstrap: true, "Log files kept, the current one included.")
+        "logging.max_files", .integer(1...1_000), .value(.integer(5)), bootstrap: true,
+        "Log files kept, the current one included.")
 
     // Memory and disk.
 
@@ -128,14 +134,16 @@ public enum Settings {
         "MiB that the core plans with. Block cache and write buffers may take three quarters of it.")
     /// Where the data lies.
     public static let storagePath = Setting<String>(
-        "storage.rocksdb_path", .path, .value(.text("./data")), bootstrap: true, flags: [.all("--data")], aliases: ["THEMIS_STORAGE_PATH"],
+        "storage.rocksdb_path", .path, .value(.text("./data")), bootstrap: true, flags: [.all("--data")],
+        aliases: ["THEMIS_STORAGE_PATH"],
         "Directory of the data.")
     /// Size of the block cache.
     public static let blockCacheSize = Setting<Int>(
         "storage.block_cache_size_mb", .integer(1...(1 << 22)), .value(.integer(256)), "MiB of blocks kept in memory.")
     /// Size of a write buffer.
     public static let memtableSize = Setting<Int>(
-        "storage.memtable_size_mb", .integer(1...(1 << 16)), .value(.integer(64)), "MiB of writes gathered in memory before they become a file.")
+        "storage.memtable_size_mb", .integer(1...(1 << 16)), .value(.integer(64)),
+        "MiB of writes gathered in memory before they become a file.")
     /// Open files of the engine.
     public static let maxOpenFiles = Setting<Int>(
         "storage.max_open_files", .integer(64...1_000_000), .value(.integer(1_024)), "Files that the engine keeps open.")
@@ -154,14 +162,18 @@ public enum Settings {
         "storage.wal_dir", .path, .value(.absent), "Directory of the write-ahead log, if it is not the data directory.")
     /// The watermark of the disk.
     public static let minFree = Setting<Int>(
-        "storage.min_free_mb", .integer(0...(1 << 24)), .value(.integer(512)), "MiB of free disk below which writes are refused with 507.")
+        "storage.min_free_mb", .integer(0...(1 << 24)), .value(.integer(512)),
+        "MiB of free disk below which writes are refused with 507.")
 
     /// Every row, by key.
     public static let all: [SettingRow] = [
-        authMode.row, allowAnonymousRemote.row, cdcRetentionHours.row, cdcRetentionBytes.row, cdc.row, serverHost.row, serverPort.row,
-        workerThreads.row, maxConnections.row, maxRequestSize.row, changefeedHost.row, changefeedPort.row, changefeedProcesses.row,
+        authMode.row, allowAnonymousRemote.row, cdcRetentionHours.row, cdcRetentionBytes.row, cdc.row, serverHost.row,
+        serverPort.row,
+        workerThreads.row, maxConnections.row, maxRequestSize.row, changefeedHost.row, changefeedPort.row,
+        changefeedProcesses.row,
         gatewayProcesses.row, gatewayServesChangefeed.row, exporterHost.row, exporterPort.row, rpcSocket.row, rpcRoles.row,
-        requestTimeout.row, logLevel.row, logFormat.row, logFile.row, logRotationSize.row, logMaxFiles.row, memoryLimit.row, storagePath.row,
+        requestTimeout.row, logLevel.row, logFormat.row, logFile.row, logRotationSize.row, logMaxFiles.row, memoryLimit.row,
+        storagePath.row,
         blockCacheSize.row, memtableSize.row, maxOpenFiles.row, compression.row, bottommostCompression.row, durability.row,
         walDirectory.row, minFree.row,
     ].sorted { $0.path < $1.path }

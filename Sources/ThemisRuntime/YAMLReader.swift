@@ -68,9 +68,12 @@ enum YAMLReader {
                 guard case .scalar(let key, _) = next.kind else {
                     throw ConfigurationSyntaxError(line: next.line, message: "a key must be a word")
                 }
-                guard key != "<<" else { throw ConfigurationSyntaxError(line: next.line, message: "merge keys (`<<`) are not supported") }
+                guard key != "<<" else {
+                    throw ConfigurationSyntaxError(line: next.line, message: "merge keys (`<<`) are not supported")
+                }
                 guard seen.insert(key).inserted else {
-                    throw ConfigurationSyntaxError(line: next.line, message: "the key `\(ConfigurationTree.excerpt(key))` stands there twice")
+                    throw ConfigurationSyntaxError(
+                        line: next.line, message: "the key `\(ConfigurationTree.excerpt(key))` stands there twice")
                 }
                 let value = try node(&events, try events.next(), depth: depth + 1, nodes: &nodes)
                 members.append(ConfigurationTree.Member(key: key, line: next.line, value: value))

@@ -142,7 +142,9 @@ public final class FileOutput: LogOutput {
                 ftruncate(descriptor, 0)
                 return
             }
-            for number in stride(from: maximumFiles - 2, to: 0, by: -1) { unsafe rename("\(path).\(number)", "\(path).\(number + 1)") }
+            for number in stride(from: maximumFiles - 2, to: 0, by: -1) {
+                unsafe rename("\(path).\(number)", "\(path).\(number + 1)")
+            }
             unsafe rename(path, "\(path).1")
         }
         replace(&descriptor)

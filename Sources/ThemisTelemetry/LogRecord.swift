@@ -36,8 +36,10 @@ public enum LogFormat: String, Sendable, CaseIterable {
 
 /// Metadata keys of log records. A record's text is constant; what varies stands under one of these.
 public enum LogKey: String, Sendable {
-    case address, attempt, bytes, code, count, detail, directory, error, epoch, exit_code, file, instance, job, key, limit, method, milliseconds
-    case microseconds, path, peer, pid, port, reason, request_id, revision, route, sequence, setting, signal, socket, status, stream
+    case address, attempt, bytes, code, count, detail, directory, error, epoch, exit_code, file, instance, job, key, limit,
+        method, milliseconds
+    case microseconds, path, peer, pid, port, reason, request_id, revision, route, sequence, setting, signal, socket, status,
+        stream
     case suppressed, table, uid, value, version
     /// The role of another process: a line's own `role` is its writer's.
     case role = "peer_role"
@@ -123,7 +125,11 @@ enum LogLine {
                 out.append(contentsOf: "…".utf8)
                 break
             }
-            if scalar.value < 0x20 || scalar.value == 0x7F { out.append(0x20) } else { out.append(contentsOf: String(scalar).utf8) }
+            if scalar.value < 0x20 || scalar.value == 0x7F {
+                out.append(0x20)
+            } else {
+                out.append(contentsOf: String(scalar).utf8)
+            }
         }
     }
 
@@ -140,7 +146,8 @@ enum LogLine {
         }
         let (year, month, day) = unsafe (Int(parts.tm_year) + 1_900, Int(parts.tm_mon) + 1, Int(parts.tm_mday))
         let (hour, minute, second) = unsafe (Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec))
-        return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(hour, 2)):\(padded(minute, 2)):\(padded(second, 2))"
+        return
+            "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(hour, 2)):\(padded(minute, 2)):\(padded(second, 2))"
             + ".\(padded(Int(fraction), 3))Z"
     }
 }

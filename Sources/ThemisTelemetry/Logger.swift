@@ -50,7 +50,8 @@ public final class Logger: Sendable {
 
     /// A logger whose lines go to `sink`.
     public convenience init(
-        role: String, level: LogLevel = .info, format: LogFormat = .text, time: any TimeSource = SystemTime(), sink: @escaping Sink
+        role: String, level: LogLevel = .info, format: LogFormat = .text, time: any TimeSource = SystemTime(),
+        sink: @escaping Sink
     ) {
         self.init(role: role, level: level, format: format, time: time, output: SinkOutput(sink: sink))
     }
@@ -76,7 +77,8 @@ public final class Logger: Sendable {
             if window.lines < Limits.logLinesPerSecond {
                 window.lines += 1
                 lines.append(
-                    LogLine.render(state.format, milliseconds: now, level: level, role: role, message: message, metadata: metadata))
+                    LogLine.render(
+                        state.format, milliseconds: now, level: level, role: role, message: message, metadata: metadata))
             } else {
                 window.suppressed += 1
                 window.level = max(window.level, level)

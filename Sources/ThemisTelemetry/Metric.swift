@@ -76,7 +76,8 @@ public struct Metric: Sendable, Hashable {
     public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 
     init(
-        _ name: String, _ kind: MetricKind, _ help: String, labels: [String] = [], buckets: [Double] = [], merge: MetricMerge = .sum,
+        _ name: String, _ kind: MetricKind, _ help: String, labels: [String] = [], buckets: [Double] = [],
+        merge: MetricMerge = .sum,
         divisor: Double = 1, alwaysShown: Bool = false, parts: Parts? = nil
     ) {
         self.name = name

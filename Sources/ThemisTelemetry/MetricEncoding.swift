@@ -58,7 +58,8 @@ extension MetricSnapshot {
                 let series = reader.varint(), series <= UInt64(Limits.metricSeries + 1)
             else { return nil }
             let row = Metric.named(String(decoding: name, as: UTF8.self))
-            let isKnown = row.map { $0.kind == kind && $0.labels.count == Int(labels) && $0.buckets.count == Int(bounds) } ?? false
+            let isKnown =
+                row.map { $0.kind == kind && $0.labels.count == Int(labels) && $0.buckets.count == Int(bounds) } ?? false
             for _ in 0..<series {
                 guard let (texts, value) = readSeries(&reader, kind, labels: Int(labels), bounds: Int(bounds)) else { return nil }
                 if isKnown, let row { builder.add(row, texts, value) { $1 } }

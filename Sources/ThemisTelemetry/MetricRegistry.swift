@@ -16,7 +16,9 @@ public final class MetricRegistry: Sendable {
 
     /// The counter `metric` with these label values, made at the first call.
     public func counter(_ metric: Metric, _ labels: String...) -> Counter {
-        guard case .counter(let counter) = instrument(metric, labels) else { preconditionFailure("\(metric.name) is not a counter") }
+        guard case .counter(let counter) = instrument(metric, labels) else {
+            preconditionFailure("\(metric.name) is not a counter")
+        }
         return counter
     }
 
@@ -28,7 +30,9 @@ public final class MetricRegistry: Sendable {
 
     /// The histogram `metric` with these label values, made at the first call.
     public func histogram(_ metric: Metric, _ labels: String...) -> Histogram {
-        guard case .histogram(let histogram) = instrument(metric, labels) else { preconditionFailure("\(metric.name) is not a histogram") }
+        guard case .histogram(let histogram) = instrument(metric, labels) else {
+            preconditionFailure("\(metric.name) is not a histogram")
+        }
         return histogram
     }
 

@@ -121,7 +121,9 @@ struct SnapshotBuilder {
             families: values.sorted { $0.key.position < $1.key.position }.map { metric, series in
                 MetricSnapshot.Family(
                     metric: metric, addedLabels: added[metric] ?? [],
-                    series: series.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { MetricSnapshot.Series(labels: $0, value: $1) })
+                    series: series.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map {
+                        MetricSnapshot.Series(labels: $0, value: $1)
+                    })
             })
     }
 }

@@ -71,7 +71,8 @@ public final class ProcessMetrics: Sendable {
         if rate.marks.count > Self.rateSeconds + 1 { rate.marks.removeFirst() }
         // Until a minute is over the mean is over the whole minute all the same, so that a young process does not seem busy.
         let first = rate.marks[0]
-        let elapsed = rate.marks.count > Self.rateSeconds ? max(Double(now - first.milliseconds) / 1_000, 1) : Double(Self.rateSeconds)
+        let elapsed =
+            rate.marks.count > Self.rateSeconds ? max(Double(now - first.milliseconds) / 1_000, 1) : Double(Self.rateSeconds)
         qps.set(Double(requests.value &- first.requests) / elapsed)
     }
 

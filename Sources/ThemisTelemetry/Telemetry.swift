@@ -18,6 +18,7 @@ public struct Telemetry: Sendable {
 
     /// For tests: no log output, a registry of its own.
     public static func silent(time: any TimeSource = SystemTime()) -> Telemetry {
-        Telemetry(log: Logger(role: "test", level: .error, format: .text, time: time) { _ in }, metrics: MetricRegistry(), time: time)
+        Telemetry(
+            log: Logger(role: "test", level: .error, format: .text, time: time) { _ in }, metrics: MetricRegistry(), time: time)
     }
 }

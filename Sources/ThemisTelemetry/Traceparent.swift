@@ -37,7 +37,8 @@ public struct Traceparent: Sendable, Hashable {
     public init?(parsing text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count >= 55, bytes[2] == 0x2D, bytes[35] == 0x2D, bytes[52] == 0x2D else { return nil }
-        guard let version = Self.hex(bytes[0..<2]), version != 0xFF, let high = Self.hex(bytes[3..<19]), let low = Self.hex(bytes[19..<35]),
+        guard let version = Self.hex(bytes[0..<2]), version != 0xFF, let high = Self.hex(bytes[3..<19]),
+            let low = Self.hex(bytes[19..<35]),
             let span = Self.hex(bytes[36..<52]), let flags = Self.hex(bytes[53..<55])
         else { return nil }
         guard version == 0 ? bytes.count == 55 : (bytes.count == 55 || bytes[55] == 0x2D) else { return nil }

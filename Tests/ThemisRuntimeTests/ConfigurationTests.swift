@@ -8,11 +8,13 @@ import ThemisTestKit
 
 /// An environment with these files and variables.
 func makeEnvironment(
-    files: [String: String] = [:], variables: [String: String] = [:], writable: Set<String> = ["/tmp"], existing: Set<String> = ["/", "/work"]
+    files: [String: String] = [:], variables: [String: String] = [:], writable: Set<String> = ["/tmp"],
+    existing: Set<String> = ["/", "/work"]
 ) -> LaunchEnvironment {
     LaunchEnvironment(
         variables: variables, currentDirectory: "/work", userID: 1_000, processors: 4, memoryBytes: 8 << 30,
-        readFile: { path in files[path].map { .bytes(Array($0.utf8)) } ?? .missing }, isWritableDirectory: { writable.contains($0) },
+        readFile: { path in files[path].map { .bytes(Array($0.utf8)) } ?? .missing },
+        isWritableDirectory: { writable.contains($0) },
         resolve: { existing.contains($0) ? $0 : nil })
 }
 
@@ -69,11 +71,13 @@ func problems(
     @Test func `files are looked for in a fixed order, and --config names another`() throws {
         #expect(
             Configuration.searchPath == [
-                "./config.yaml", "./config.yml", "./config.json", "./config/config.yaml", "./config/config.yml", "./config/config.json",
+                "./config.yaml", "./config.yml", "./config.json", "./config/config.yaml", "./config/config.yml",
+                "./config/config.json",
                 "/etc/vccdb/config.yaml", "/etc/vccdb/config.yml", "/etc/vccdb/config.json",
             ])
         let files = [
-            "/etc/vccdb/config.yaml": "server: {port: 3}", "./config/config.json": #"{"server":{"port":2}}"#, "other.yml": "server: {port: 1}",
+            "/etc/vccdb/config.yaml": "server: {port: 3}", "./config/config.json": #"{"server":{"port":2}}"#,
+            "other.yml": "server: {port: 1}",
         ]
         #expect(try load(files: files)[Settings.serverPort] == 2)
         #expect(try load(files: files).file == "./config/config.json")
@@ -87,7 +91,8 @@ func problems(
         #expect(configuration[Settings.storagePath] == "/a")
         #expect(configuration[Settings.workerThreads] == 7)
         #expect(configuration[Settings.logLevel] == .debug)
-        let flags = try load(["--data", "/b", "--host", "::1", "--port", "9", "--threads", "3", "--socket", "/s/t"], variables: variables)
+        let flags = try load(
+            ["--data", "/b", "--host", "::1", "--port", "9", "--threads", "3", "--socket", "/s/t"], variables: variables)
         #expect(flags[Settings.storagePath] == "/b")
         #expect(flags[Settings.serverHost] == "::1")
         #expect(flags[Settings.serverPort] == 9)
@@ -116,8 +121,9 @@ func problems(
             request_timeout_ms:
             """
         let found = problems(["--threads", "many"], files: ["./config.yaml": file], variables: ["THEMIS_FEATURES_CDC": "on"])
+        #expect(found.last?.hasPrefix("./config.yaml:4: server.host: `0.0.0.0` is not a loopback address") == true)
         #expect(
-            found == [
+            found.dropLast() == [
                 "./config.yaml:2: server.prot: unknown key; did you mean `server.port`?",
                 "./config.yaml:3: server.port: must be a whole number 0–65535, not 99999",
                 "./config.yaml:5: storage: is a group of keys, not 7",
@@ -133,16 +139,23 @@ func problems(
     @Test(arguments: [
         ("features: {cdc: on}", "must be true or false, not on"), ("features: {cdc: yes}", "must be true or false, not yes"),
         ("features: {cdc: True}", "must be true or false, not True"), ("features: {cdc: \"true\"}", "not the text \"true\""),
-        ("features: {cdc: 1}", "must be true or false, not 1"), ("server: {port: 010}", "octal"), ("server: {port: 0x10}", "not `0x10`"),
+        ("features: {cdc: 1}", "must be true or false, not 1"), ("server: {port: 010}", "octal"),
+        ("server: {port: 0x10}", "not `0x10`"),
         ("server: {port: 0o10}", "not `0o10`"), ("server: {port: 8_765}", "not `8_765`"), ("server: {port: 1e3}", "not `1e3`"),
-        ("server: {port: 80.0}", "not `80.0`"), ("server: {port: \"80\"}", "not the text \"80\""), ("server: {port: 1:30}", "not `1:30`"),
+        ("server: {port: 80.0}", "not `80.0`"), ("server: {port: \"80\"}", "not the text \"80\""),
+        ("server: {port: 1:30}", "not `1:30`"),
         ("server: {port: +80}", "not `+80`"), ("server: {port: ~}", "has no value"), ("server: {port: [80]}", "not a list"),
-        ("server: {port: 99999999999999999999}", "not 99999999999999999999"), ("server: {port: 1, port: 2}", "stands there twice"),
+        ("server: {port: 99999999999999999999}", "not 99999999999999999999"),
+        ("server: {port: 1, port: 2}", "stands there twice"),
         ("server: &a {port: 1}", "anchors"), ("server: {port: *a}", "aliases"), ("server: {port: !!int 1}", "tags"),
-        ("server: {port: ! 1}", "tags"), ("server:\n  <<: {port: 1}", "merge keys"), ("server: {port: 1}\n---\nserver: {port: 2}", "several documents"),
-        ("- a\n- b", "must be keys"), ("server: {[a]: 1}", "a key must be a word"), ("server: {port: 1", "config.yaml"), ("\t- x: 1", "config.yaml"),
-        ("server: {host: \"a b\"}", "an IP address or a host name"), ("logging: {file: \"a\\u0000b\"}", "without control characters"),
-        ("rpc: {roles: {10002: core}}", "user id"), ("rpc: {roles: [gateway]}", "must be a mapping"), ("rpc: {roles: {-1: gateway}}", "user id"),
+        ("server: {port: ! 1}", "tags"), ("server:\n  <<: {port: 1}", "merge keys"),
+        ("server: {port: 1}\n---\nserver: {port: 2}", "several documents"),
+        ("- a\n- b", "must be keys"), ("server: {[a]: 1}", "a key must be a word"), ("server: {port: 1", "config.yaml"),
+        ("\t- x: 1", "config.yaml"),
+        ("server: {host: example.org}", "an IP address or localhost"), ("server: {host: \"a b\"}", "an IP address or localhost"),
+        ("logging: {file: \"a\\u0000b\"}", "without control characters"),
+        ("rpc: {roles: {10002: core}}", "user id"), ("rpc: {roles: [gateway]}", "must be a mapping"),
+        ("rpc: {roles: {-1: gateway}}", "user id"),
         ("%YAML 1.1\n---\nserver: {port: 010}", "octal"),
     ])
     func `YAML that surprises is refused by name`(file: String, message: String) {
@@ -167,7 +180,8 @@ func problems(
         let alphabet = Array("server: {port}\n-[]&*!|>'\"%@`#,?:~\t 01".utf8)
         for _ in 0..<2_000 {
             let bytes = (0..<Int.random(in: 0...60, using: &random)).map { _ in
-                Bool.random(using: &random) ? alphabet[Int.random(in: 0..<alphabet.count, using: &random)] : UInt8.random(in: 0...255, using: &random)
+                Bool.random(using: &random)
+                    ? alphabet[Int.random(in: 0..<alphabet.count, using: &random)] : UInt8.random(in: 0...255, using: &random)
             }
             let environment = LaunchEnvironment(readFile: { $0 == "./config.yaml" ? .bytes(bytes) : .missing })
             _ = try? Configuration.load(arguments: Arguments([], role: .all), role: .all, environment: environment)
@@ -208,7 +222,9 @@ func problems(
         #expect(problems(role: .changefeed, files: open).isEmpty)
         #expect(problems(files: ["./config.yaml": "server: {host: 0.0.0.0}\nauth: {allow_anonymous_remote: true}"]).isEmpty)
         for host in ["127.0.0.1", "127.9.9.9", "::1", "localhost"] { #expect(Configuration.isLoopback(host)) }
-        for host in ["0.0.0.0", "127.1", "127.0.0.1.example", "::", "10.0.0.1", "127.0.0.999"] { #expect(!Configuration.isLoopback(host)) }
+        for host in ["0.0.0.0", "127.1", "127.0.0.1.example", "::", "10.0.0.1", "127.0.0.999"] {
+            #expect(!Configuration.isLoopback(host))
+        }
         #expect(problems(files: ["./config.yaml": "auth: {mode: token}"]).first?.contains("one of none") == true)
     }
 
@@ -218,7 +234,8 @@ func problems(
     }
 
     @Test func `a sidecar takes the shared rows of the core and keeps its own`() throws {
-        let core = try load(role: .core, files: ["./config.yaml": "request_timeout_ms: 5000\nserver: {port: 1}\nfeatures: {cdc: false}"])
+        let core = try load(
+            role: .core, files: ["./config.yaml": "request_timeout_ms: 5000\nserver: {port: 1}\nfeatures: {cdc: false}"])
         let shared = core.shared
         #expect(!shared.contains { $0.path == "server.port" })
         let (sidecar, ignored) = try load(["--port", "2"], role: .gateway).taking(
@@ -232,7 +249,9 @@ func problems(
 }
 
 @Suite struct ConfigurationViewTests {
-    private func object(_ bytes: [UInt8]) throws -> Any { try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed) }
+    private func object(_ bytes: [UInt8]) throws -> Any {
+        try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
+    }
 
     @Test func `the running configuration is nested JSON with every key`() throws {
         let configuration = try load(["--port", "9"])
@@ -245,7 +264,8 @@ func problems(
         }
         #expect((tree["server"] as? [String: Any])?["port"] as? Int == 9)
         #expect((tree["features"] as? [String: Any])?["cdc"] as? Bool == true)
-        #expect((tree["storage"] as? [String: Any])?["compression"] as? [String: String] == ["default": "lz4", "bottommost": "zstd"])
+        #expect(
+            (tree["storage"] as? [String: Any])?["compression"] as? [String: String] == ["default": "lz4", "bottommost": "zstd"])
         #expect((tree["logging"] as? [String: Any])?["file"] is NSNull)
     }
 
@@ -261,7 +281,8 @@ func problems(
     @Test func `the drift is what differs from the file`() throws {
         let file = ["./config.yaml": "server: {port: 1, host: 127.0.0.1}\nlogging: {level: warn}"]
         let configuration = try load(
-            ["--port", "9", "--host", "127.0.0.1"], files: file, variables: ["THEMIS_LOG_LEVEL": "debug", "THEMIS_FEATURES_CDC": "false"])
+            ["--port", "9", "--host", "127.0.0.1"], files: file,
+            variables: ["THEMIS_LOG_LEVEL": "debug", "THEMIS_FEATURES_CDC": "false"])
         let drift = try #require(try object(configuration.driftJSON()) as? [[String: Any]])
         #expect(drift.compactMap { $0["key"] as? String } == ["features.cdc", "logging.level", "server.port"])
         #expect(drift.compactMap { $0["origin"] as? String } == ["env", "env", "flag"])
@@ -321,7 +342,10 @@ func problems(
 
     @Test func `help names every flag of the role`() {
         let text = Arguments.help(role: .gateway, summary: "the public HTTP door.")
-        for flag in ["--config FILE", "--validate", "--version", "--help", "--host HOST", "--port INTEGER", "--socket PATH", "--data PATH"] {
+        for flag in [
+            "--config FILE", "--validate", "--version", "--help", "--host ADDRESS", "--port INTEGER", "--socket PATH",
+            "--data PATH",
+        ] {
             #expect(text.contains("  \(flag)"), "\(flag)")
         }
         #expect(!text.contains("--threads"))

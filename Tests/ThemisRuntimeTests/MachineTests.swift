@@ -7,7 +7,8 @@ import ThemisBase
 @Suite struct SocketPathTests {
     @Test func `the first base directory that is writable holds the socket`() {
         func path(_ writable: Set<String>, _ variables: [String: String] = [:], data: String = "./data") -> String {
-            SocketPath.standard(dataDirectory: data, serving: true, environment: makeEnvironment(variables: variables, writable: writable))
+            SocketPath.standard(
+                dataDirectory: data, serving: true, environment: makeEnvironment(variables: variables, writable: writable))
         }
         let runtime = ["XDG_RUNTIME_DIR": "/run/user/1000", "TMPDIR": "/scratch"]
         let all: Set<String> = ["/run/themis", "/run/user/1000", "/scratch", "/tmp"]
@@ -28,12 +29,17 @@ import ThemisBase
         let name = "data-" + Digest.hex(Digest.sha256(Array("/work/data".utf8)).prefix(6))
         let environment = makeEnvironment(
             writable: ["/run/themis", "/tmp"], existing: ["/", "/work", "/tmp/themis-1000-\(name)/core.sock"])
-        #expect(SocketPath.standard(dataDirectory: "data", serving: false, environment: environment) == "/tmp/themis-1000-\(name)/core.sock")
-        #expect(SocketPath.standard(dataDirectory: "data", serving: true, environment: environment) == "/run/themis/\(name)/core.sock")
+        #expect(
+            SocketPath.standard(dataDirectory: "data", serving: false, environment: environment)
+                == "/tmp/themis-1000-\(name)/core.sock")
+        #expect(
+            SocketPath.standard(dataDirectory: "data", serving: true, environment: environment) == "/run/themis/\(name)/core.sock"
+        )
     }
 
     @Test func `names of directories become plain`() {
-        let path = SocketPath.standard(dataDirectory: "/a b/ü!" + String(repeating: "y", count: 80), serving: true, environment: makeEnvironment())
+        let path = SocketPath.standard(
+            dataDirectory: "/a b/ü!" + String(repeating: "y", count: 80), serving: true, environment: makeEnvironment())
         #expect(path.hasPrefix("/tmp/themis-1000-___yyyyy"))
         #expect(path.utf8.count <= Limits.socketPathBytes)
         #expect(SocketPath.standard(dataDirectory: "/", serving: true, environment: makeEnvironment()).contains("root-"))
@@ -55,7 +61,8 @@ import ThemisBase
         #expect(size(container).memoryBytes() == 512 << 20)
         let one = [
             "/proc/meminfo": machine, "/proc/self/cgroup": "5:cpu,cpuacct:/x\n4:memory:/x/y\n",
-            "/sys/fs/cgroup/memory/x/y/memory.limit_in_bytes": "2147483648\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "/sys/fs/cgroup/memory/x/y/memory.limit_in_bytes": "2147483648\n",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
         ]
         #expect(size(one).memoryBytes() == 2 << 30)
         #expect(size([:]).memoryBytes() == 1 << 30)
@@ -89,7 +96,8 @@ import ThemisBase
         HealthReport(
             uptimeSeconds: 1.23456,
             components: [
-                ComponentHealth("core", core, latencyMilliseconds: 2, vital: true), ComponentHealth("changefeed", changefeed, detail: "gone"),
+                ComponentHealth("core", core, latencyMilliseconds: 2, vital: true),
+                ComponentHealth("changefeed", changefeed, detail: "gone"),
             ])
     }
 
@@ -107,7 +115,9 @@ import ThemisBase
             String(decoding: report(.healthy, .degraded).json(), as: UTF8.self)
                 == #"{"status":"degraded","version":"\#(Build.version)","uptime_seconds":1.235,"components":{"core":{"status":"healthy","detail":"","latency_ms":2},"changefeed":{"status":"degraded","detail":"gone","latency_ms":null}}}"#
         )
-        #expect(String(decoding: HealthReport.ready(missing: "no core").json, as: UTF8.self) == #"{"status":"not_ready","detail":"no core"}"#)
+        #expect(
+            String(decoding: HealthReport.ready(missing: "no core").json, as: UTF8.self)
+                == #"{"status":"not_ready","detail":"no core"}"#)
         #expect(HealthReport.ready(missing: nil).httpStatus == 200)
     }
 }

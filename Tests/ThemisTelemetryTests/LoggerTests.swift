@@ -25,14 +25,16 @@ private final class Lines: Sendable {
 
     @Test func `a text line has time, level, role, message and metadata`() {
         makeLogger().info("entity written", [(.table, "users"), (.detail, "two words"), (.error, "")])
-        #expect(lines.texts == ["2023-11-14T22:13:20.000Z INFO core entity written table=users detail=\"two words\" error=\"\"\n"])
+        #expect(
+            lines.texts == ["2023-11-14T22:13:20.000Z INFO core entity written table=users detail=\"two words\" error=\"\"\n"])
     }
 
     @Test func `a JSON line is one object`() {
         makeLogger(.json).error("disk full", [(.limit, "1\n2"), (.role, "gateway")])
         #expect(
             lines.texts == [
-                #"{"time":"2023-11-14T22:13:20.000Z","level":"error","role":"core","message":"disk full","limit":"1\n2","peer_role":"gateway"}"# + "\n"
+                #"{"time":"2023-11-14T22:13:20.000Z","level":"error","role":"core","message":"disk full","limit":"1\n2","peer_role":"gateway"}"#
+                    + "\n"
             ])
     }
 
@@ -90,7 +92,8 @@ private final class Lines: Sendable {
             }
             let control = String(repeating: "\u{1}\"\\\u{7F}é", count: Int.random(in: 0...3_000, using: &random))
             logger.info(
-                "message", [(.detail, String(decoding: bytes, as: UTF8.self)), (.error, control), (.detail, "again"), (.value, control)])
+                "message",
+                [(.detail, String(decoding: bytes, as: UTF8.self)), (.error, control), (.detail, "again"), (.value, control)])
         }
         #expect(lines.bytes.count == 400)
         for line in lines.bytes {
@@ -103,7 +106,8 @@ private final class Lines: Sendable {
 
     @Test func `a text line stays one line and short`() {
         let logger = makeLogger()
-        logger.info("a\nb", [(.detail, String(repeating: "x", count: 100_000)), (.error, String(repeating: "\n", count: 100_000))])
+        logger.info(
+            "a\nb", [(.detail, String(repeating: "x", count: 100_000)), (.error, String(repeating: "\n", count: 100_000))])
         #expect(lines.bytes[0].count <= Limits.logLineBytes)
         #expect(lines.bytes[0].filter { $0 == 0x0A }.count == 1)
     }

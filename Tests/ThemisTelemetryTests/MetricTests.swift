@@ -54,7 +54,9 @@ import ThemisTestKit
     @Test func `damaged snapshots are refused and never trap`() {
         var random = SeededRandom(seed: Seed.current())
         let bytes = Self.sample().snapshot().encoded()
-        for count in 0..<bytes.count { #expect(throws: ThemisError.self) { try MetricSnapshot(decoding: Array(bytes[..<count])) } }
+        for count in 0..<bytes.count {
+            #expect(throws: ThemisError.self) { try MetricSnapshot(decoding: Array(bytes[..<count])) }
+        }
         for _ in 0..<5_000 {
             var damaged = bytes
             for _ in 0..<Int.random(in: 1...4, using: &random) {
@@ -62,7 +64,9 @@ import ThemisTestKit
             }
             _ = try? MetricSnapshot(decoding: damaged)
         }
-        #expect(throws: ThemisError.self) { try MetricSnapshot(decoding: Array(repeating: 1, count: Limits.metricSnapshotBytes + 1)) }
+        #expect(throws: ThemisError.self) {
+            try MetricSnapshot(decoding: Array(repeating: 1, count: Limits.metricSnapshotBytes + 1))
+        }
     }
 
     @Test func `families of another version are read over`() throws {

@@ -11,9 +11,11 @@ import ThemisBase
     @Test func `the first fifty lines show every name of the runbook`() {
         let head = lines(PrometheusText.write(MetricAggregator().total())).prefix(50)
         let names = [
-            "vccdb_requests_total", "vccdb_errors_total", "vccdb_qps", "process_uptime_seconds", "rocksdb_block_cache_usage_bytes",
+            "vccdb_requests_total", "vccdb_errors_total", "vccdb_qps", "process_uptime_seconds",
+            "rocksdb_block_cache_usage_bytes",
             "rocksdb_block_cache_capacity_bytes", "rocksdb_pending_compaction_bytes", "rocksdb_estimate_num_keys",
-            "themis_index_rebuild_count", "themis_index_rebuild_duration_ms_total", "themis_index_rebuild_entities_processed_total",
+            "themis_index_rebuild_count", "themis_index_rebuild_duration_ms_total",
+            "themis_index_rebuild_entities_processed_total",
             "themis_index_cursor_anchor_hits_total", "themis_index_range_scan_steps_total", "vccdb_latency_sum_microseconds",
             "vccdb_latency_count",
         ]
@@ -104,7 +106,8 @@ import ThemisBase
     }
 
     @Test(arguments: [
-        "", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        "", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
         "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
         "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x", "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

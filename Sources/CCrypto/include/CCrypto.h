@@ -15,5 +15,8 @@ int themis_random(void *bytes, size_t length);
 /// The commit this was built from, or "unknown".
 const char *themis_build_commit(void);
 
+/// The day of the compilation, as the C standard spells it.
+const char *themis_build_date(void);
+
 /// Names the calling thread as the system shows it (at most 15 bytes are kept).
 void themis_name_thread(const char *name);
