@@ -98,6 +98,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
         const uint64_t small_buffer = std::max<uint64_t>(options.write_buffer_size / 8, 1 << 20);
         family.write_buffer_size = shape.small ? small_buffer : options.write_buffer_size;
         family.max_write_buffer_number = 4;
+        family.disable_auto_compactions = options.disable_auto_compactions != 0;
         family.target_file_size_base = options.target_file_size;
         family.max_bytes_for_level_base = options.target_file_size * 4;
         family.level_compaction_dynamic_level_bytes = true;

@@ -137,6 +137,18 @@ enum FileSystem {
         guard unsafe unlink(path) == 0 || errno == ENOENT else { throw SystemFailure("remove", path) }
     }
 
+    /// Removes a directory with everything in it; no error when there is none.
+    static func removeTree(_ path: String) throws(SystemFailure) {
+        guard exists(path) else { return }
+        for name in try names(in: path) {
+            let inner = "\(path)/\(name)"
+            if unsafe unlink(inner) == 0 { continue }
+            guard errno == EISDIR || errno == EPERM else { throw SystemFailure("remove", inner) }
+            try removeTree(inner)
+        }
+        guard unsafe rmdir(path) == 0 else { throw SystemFailure("remove", path) }
+    }
+
     /// Copies a file by reading and writing it.
     static func copy(_ source: String, to target: String) throws(SystemFailure) {
         let from = try OpenFile(source, O_RDONLY)

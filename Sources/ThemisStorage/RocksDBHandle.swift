@@ -54,6 +54,7 @@ import ThemisBase
         unsafe raw.max_open_files = options.maxOpenFiles
         unsafe raw.max_background_jobs = options.maxBackgroundJobs
         unsafe raw.statistics = 1
+        unsafe raw.disable_auto_compactions = options.compactsByItself ? 0 : 1
         if let context = unsafe context {
             unsafe raw.event_context = context
             unsafe raw.on_event = { context, event in

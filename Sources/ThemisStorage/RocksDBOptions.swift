@@ -20,6 +20,8 @@ public struct RocksDBOptions: Sendable {
     public var ballastBytes: UInt64 = 64 << 20
     /// Flushes and compactions at once.
     public var maxBackgroundJobs: Int32 = 2
+    /// Whether files are compacted as need arises. Off while a salvage reads damaged files.
+    var compactsByItself = true
     /// Whether a clean close writes memtables to files, so that the next start has no log to replay.
     public var flushesOnClose = true
 

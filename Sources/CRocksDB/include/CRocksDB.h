@@ -78,6 +78,7 @@ typedef struct {
     int32_t max_open_files;
     int32_t max_background_jobs;
     int32_t statistics;
+    int32_t disable_auto_compactions;
     themis_event_function on_event;
     void *event_context;
 } themis_options;
