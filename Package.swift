@@ -83,7 +83,12 @@ let package = Package(
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("GoldenTests", ["ThemisBase", "ThemisRuntime", "ThemisTelemetry", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),
-        tests("ThemisStorageTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisTestKit"]),
+        tests(
+            "ThemisStorageTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisTestKit", "StorageProbe"],
+            exclude: ["FailingDisk.c"]),
+        .executableTarget(
+            name: "StorageProbe", dependencies: ["ThemisBase", "ThemisTelemetry", "ThemisStorage"], path: "Tests/StorageProbe",
+            swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17
 )
