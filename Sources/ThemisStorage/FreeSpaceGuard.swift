@@ -16,6 +16,9 @@ final class FreeSpaceGuard: Sendable {
 
     private static let intervalNanoseconds: UInt64 = 1_000_000_000
 
+    /// A log record, a change of the file list and a block or two of the file system.
+    private static let removalBytes: UInt64 = 1 << 20
+
     private let paths: [String]
     private let ballastPath: String
     private let minFreeBytes: UInt64
@@ -50,6 +53,20 @@ final class FreeSpaceGuard: Sendable {
         throw ThemisError(
             .diskFull, "less than \(minFreeBytes >> 20) MiB are free on the disk of the data; writes resume when there is more",
             outcome: .notCommitted)
+    }
+
+    /// Admits a removal, which makes room but writes a few bytes of log first: held to no watermark, but never to the last byte.
+    ///
+    /// - Throws: `disk_full` when not even a removal fits, and the ballast is gone.
+    func admitRemoval() throws(ThemisError) {
+        let now = telemetry.time.monotonicNanoseconds()
+        let free = state.withLock { state in
+            remeasure(&state, now, isForced: true)
+            return state.free
+        }
+        guard free < Self.removalBytes else { return }
+        throw ThemisError(
+            .diskFull, "the disk is full, and nothing can be removed without some free space", outcome: .notCommitted)
     }
 
     /// Looks at the disk if the last look is old: also called where nobody writes, so that the ballast follows the free space.

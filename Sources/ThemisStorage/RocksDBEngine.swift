@@ -145,6 +145,7 @@ public final class RocksDBEngine: StorageEngine {
     public func deleteFiles(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]) throws(ThemisError) {
         let opened = try open()
         try monitor.admitWrite()
+        try space.admitRemoval()
         try unsafe check(
             themis_db_delete_files(opened.raw, UInt32(keyspace.rawValue), lower, lower.count, upper, upper.count),
             "deleting files")

@@ -118,7 +118,8 @@ public enum Salvage {
 
     /// Copies every readable pair into new files and puts the directory in the place of the old one.
     private static func copy(
-        _ engine: RocksDBEngine, _ directory: DataDirectory, _ options: RocksDBOptions, _ report: inout Report, _ telemetry: Telemetry
+        _ engine: RocksDBEngine, _ directory: DataDirectory, _ options: RocksDBOptions, _ report: inout Report,
+        _ telemetry: Telemetry
     ) throws(ThemisError) {
         let copyPath = "\(directory.path)/salvage"
         var copyOptions = options

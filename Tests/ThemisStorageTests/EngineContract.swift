@@ -275,6 +275,12 @@ struct EngineModel {
         return batch
     }
 
+    /// A batch of its own.
+    static func sample(_ random: inout SeededRandom) -> WriteBatch {
+        var model = EngineModel()
+        return model.randomBatch(&random)
+    }
+
     static func randomKey(_ random: inout SeededRandom) -> [UInt8] {
         (0..<Int.random(in: 0...3, using: &random)).map { _ in [0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF].randomElement(using: &random)! }
     }

@@ -117,6 +117,16 @@ extension StorageSnapshot {
 /// The bytes of a text.
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
+/// Bytes that do not shrink, the same for the same seed.
+func noise(_ seed: Int, _ count: Int) -> [UInt8] {
+    var random = SeededRandom(seed: UInt64(seed))
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count + 8)
+    while bytes.count < count { unsafe withUnsafeBytes(of: random.next()) { unsafe bytes.append(contentsOf: $0) } }
+    bytes.removeLast(bytes.count - count)
+    return bytes
+}
+
 /// Whether two lists of pairs are equal.
 func areEqual(_ left: [(key: [UInt8], value: [UInt8])], _ right: [(key: [UInt8], value: [UInt8])]) -> Bool {
     left.count == right.count && zip(left, right).allSatisfy { $0.key == $1.key && $0.value == $1.value }

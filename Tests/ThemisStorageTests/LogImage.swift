@@ -46,9 +46,8 @@ final class LogImage {
     static func write(_ bytes: [UInt8], to path: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
 
     static func batch(_ number: Int, _ size: Int) -> WriteBatch {
-        var random = SeededRandom(seed: UInt64(number))
         var batch = WriteBatch()
-        batch.put(.entities, bytes("k\(number)"), (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) })
+        batch.put(.entities, bytes("k\(number)"), noise(number, size))
         batch.put(.changes, bytes("k\(number)"), [])
         batch.put(.meta, bytes("last"), bytes("\(number)"))
         return batch
