@@ -12,11 +12,15 @@ import ThemisTestKit
     /// Requests whose handler was cancelled or told that its client had gone.
     var gone: [String] = []
     var written = 0
+    /// Requests that wait for ever.
+    var stuck = 0
 
-    init(_ change: (inout HTTPServerOptions) -> Void = { _ in }, more: [Route] = []) throws {
+    init(
+        _ change: (inout HTTPServerOptions) -> Void = { _ in }, time: any TimeSource = SystemTime(), more: [Route] = []
+    ) throws {
         var options = HTTPServerOptions(port: 0)
         change(&options)
-        telemetry = .silent()
+        telemetry = .silent(time: time)
         let box = FixtureBox()
         server = HTTPServer(options, router: Router(ServerFixture.routes(box) + more), telemetry: telemetry)
         box.fixture = self
@@ -52,6 +56,7 @@ import ThemisTestKit
             Route(.get, "/stuck", scope: nil, summary: "Waits for ever.") { exchange in
                 exchange.onClientGone = { box.fixture?.gone.append(exchange.requestID) }
                 exchange.writeOutcome = .unknown
+                box.fixture?.stuck += 1
                 try await NetLoop.sleep(milliseconds: 3_600_000)
             },
             Route(.get, "/broken", scope: nil, summary: "Throws what is not of the catalog.") { _ in throw Unexpected() },

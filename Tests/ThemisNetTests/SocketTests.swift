@@ -91,7 +91,7 @@ import ThemisTestKit
         pair.far.pauseReading()
         var written = 0
         var mostPending = 0
-        let total = 32 << 20
+        let total = 12 << 20
         let writer = NetLoop.spawn {
             while written < total {
                 do { try await pair.near.awaitWritable() } catch { return }

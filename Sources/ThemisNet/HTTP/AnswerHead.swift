@@ -37,17 +37,11 @@ struct AnswerHead {
         out.append(requestID)
         for (name, value) in headers {
             out.append("\r\n")
-            Self.appendText(name, to: &out)
+            HeaderText.append(name, to: &out)
             out.append(": ")
-            Self.appendText(value, to: &out)
+            HeaderText.append(value, to: &out)
         }
         out.append("\r\n\r\n")
-    }
-
-    /// Values may come from stored data: nothing of them may end the header.
-    private static func appendText(_ text: String, to out: inout ByteBuffer) {
-        if text.utf8.allSatisfy({ ASCII.isFieldText($0) }) { return out.append(text) }
-        out.append(text.utf8.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
     }
 
     private static func statusLine(_ status: Int) -> String {
@@ -64,6 +58,15 @@ struct AnswerHead {
         499: "Client Closed Request", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
         504: "Gateway Timeout", 507: "Insufficient Storage",
     ].reduce(into: [:]) { $0[$1.key] = "HTTP/1.1 \($1.key) \($1.value)" }
+}
+
+/// Names and values of headers that are sent.
+enum HeaderText {
+    /// Appends `text`. It may come from stored data: nothing of it may end the header.
+    static func append(_ text: String, to out: inout ByteBuffer) {
+        if text.utf8.allSatisfy({ ASCII.isFieldText($0) }) { return out.append(text) }
+        out.append(text.utf8.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
+    }
 }
 
 /// The date of the `Date` header (RFC 9110 §5.6.7), made once a second.

@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+import ThemisBase
+import ThemisNet
+import ThemisTestKit
+
+@Suite struct GzipTests {
+    init() { LoopThread.start() }
+
+    /// `gzip` of the machine: a compressor that is not ours.
+    private static func gzip(_ bytes: [UInt8], decompress: Bool = false) throws -> [UInt8] {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["gzip", decompress ? "-dc" : "-c"]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        let writer = Thread { try? input.fileHandleForWriting.write(contentsOf: Data(bytes)); try? input.fileHandleForWriting.close() }
+        writer.start()
+        let result = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return Array(result)
+    }
+
+    private static func post(_ path: String, _ body: [UInt8], coding: String = "gzip") -> [UInt8] {
+        Array("POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Encoding: \(coding)\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body
+    }
+
+    private static func exchange(_ bytes: [UInt8]) async throws -> Answer {
+        try await NetLoop.run { try ServerFixture() }.exchange(bytes)
+    }
+
+    @Test func `a large text is compressed when that is accepted`() async throws {
+        let answer = try await Self.exchange(Array(request("GET", "/big", "Accept-Encoding: br, gzip;q=0.5").utf8))
+        #expect(answer.head.fields["content-encoding"] == "gzip")
+        #expect(answer.head.fields["vary"] == "Accept-Encoding")
+        #expect(answer.body.count < 1_000)
+        #expect(try Self.gzip(answer.body, decompress: true) == [UInt8](repeating: 0x61, count: 10_000))
+    }
+
+    @Test(arguments: ["Accept-Encoding: br", "Accept-Encoding: gzip;q=0", "Accept-Encoding: *, gzip;q=0.0", "X: y"])
+    func `a client that does not accept gzip gets none`(header: String) async throws {
+        let answer = try await Self.exchange(Array(request("GET", "/big", header).utf8))
+        #expect(answer.head.fields["content-encoding"] == nil)
+        #expect(answer.body.count == 10_000)
+    }
+
+    @Test func `a small answer is not compressed`() async throws {
+        let answer = try await Self.exchange(Array(request("GET", "/hello", "Accept-Encoding: gzip").utf8))
+        #expect(answer.head.fields["content-encoding"] == nil)
+    }
+
+    @Test func `a compressed body is decompressed, also in several members`() async throws {
+        let whole = try Self.gzip(Array("hello ".utf8)) + Self.gzip(Array("world".utf8))
+        #expect(try await Self.exchange(Self.post("/echo", whole)).text == "hello world")
+        #expect(try await Self.exchange(Self.post("/pipe", whole)).text == "hello world")
+    }
+
+    @Test func `a body that expands beyond the limit is 413`() async throws {
+        let bomb = try Self.gzip([UInt8](repeating: 0, count: 6 << 20))
+        #expect(bomb.count < 100_000)
+        #expect(try await Self.exchange(Self.post("/echo", bomb)).status == 413)
+    }
+
+    @Test func `a bomb in a stream is cut off`() async throws {
+        let bomb = try Self.gzip([UInt8](repeating: 0, count: 6 << 20))
+        await #expect(throws: ThemisError.self) { try await Self.exchange(Self.post("/pipe", bomb)) }
+    }
+
+    @Test func `a damaged or cut gzip body is 400`() async throws {
+        var damaged = try Self.gzip(Array(repeating: 7, count: 1_000))
+        damaged[12] ^= 0xFF
+        #expect(try await Self.exchange(Self.post("/echo", damaged)).status == 400)
+        let cut = Array(try Self.gzip(Array(repeating: 7, count: 1_000)).dropLast(4))
+        #expect(try await Self.exchange(Self.post("/echo", cut)).status == 400)
+    }
+
+    @Test func `an unknown coding is 415`() async throws {
+        let answer = try await Self.exchange(Self.post("/echo", [1], coding: "br"))
+        #expect(answer.status == 415)
+        #expect(answer.head.fields["accept-encoding"] == "gzip")
+    }
+}
+
+extension ServerFixture {
+    /// Sends `bytes` on a new connection, waits for one answer and stops the server.
+    func exchange(_ bytes: [UInt8]) async throws -> Answer {
+        defer { server.stop() }
+        let client = try await client()
+        client.send(bytes)
+        return try await client.answer()
+    }
+}
