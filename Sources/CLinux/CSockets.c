@@ -100,8 +100,10 @@ void themis_peer_text(int fd, char *text, size_t size) {
     socklen_t length = sizeof name;
     char host[64], port[8];
     text[0] = 0;
-    if (getpeername(fd, (struct sockaddr *)&name, &length) != 0 || (name.ss_family != AF_INET && name.ss_family != AF_INET6)) return;
-    if (getnameinfo((struct sockaddr *)&name, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) return;
+    if (getpeername(fd, (struct sockaddr *)&name, &length) != 0) return;
+    if (name.ss_family != AF_INET && name.ss_family != AF_INET6) return;
+    int flags = NI_NUMERICHOST | NI_NUMERICSERV;
+    if (getnameinfo((struct sockaddr *)&name, length, host, sizeof host, port, sizeof port, flags) != 0) return;
     snprintf(text, size, name.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
@@ -121,7 +123,8 @@ static unsigned long listening_inode(const char *table, uint16_t port) {
     while (found == 0 && fgets(line, sizeof line, file) != NULL) {
         unsigned local_port, state;
         unsigned long inode;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", &local_port, &state, &inode) != 3) continue;
+        const char *form = " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu";
+        if (sscanf(line, form, &local_port, &state, &inode) != 3) continue;
         if (local_port == port && state == 0x0A) found = inode;
     }
     fclose(file);
@@ -191,7 +194,8 @@ int themis_epoll_ready(int epoll, uint64_t *tokens, uint8_t *states, int count) 
     for (int i = 0; i < ready; i++) {
         uint32_t bits = events[i].events;
         tokens[i] = events[i].data.u64;
-        states[i] = (uint8_t)((bits & EPOLLIN ? 1 : 0) | (bits & EPOLLOUT ? 2 : 0) | (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? 4 : 0));
+        uint32_t closed = bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        states[i] = (uint8_t)((bits & EPOLLIN ? 1 : 0) | (bits & EPOLLOUT ? 2 : 0) | (closed ? 4 : 0));
     }
     return ready;
 }

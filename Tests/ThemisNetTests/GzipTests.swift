@@ -16,7 +16,9 @@ import ThemisTestKit
         process.standardInput = input
         process.standardOutput = output
         try process.run()
-        let writer = Thread { try? input.fileHandleForWriting.write(contentsOf: Data(bytes)); try? input.fileHandleForWriting.close() }
+        let writer = Thread {
+            try? input.fileHandleForWriting.write(contentsOf: Data(bytes)); try? input.fileHandleForWriting.close()
+        }
         writer.start()
         let result = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
@@ -24,7 +26,8 @@ import ThemisTestKit
     }
 
     private static func post(_ path: String, _ body: [UInt8], coding: String = "gzip") -> [UInt8] {
-        Array("POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Encoding: \(coding)\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body
+        Array("POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Encoding: \(coding)\r\nContent-Length: \(body.count)\r\n\r\n".utf8)
+            + body
     }
 
     private static func exchange(_ bytes: [UInt8]) async throws -> Answer {

@@ -37,7 +37,8 @@ private enum Transcript {
 
     private static func describe(_ head: HTTPRequestHead) -> String {
         let fields = head.fields.all.map { "\($0.name)=\($0.value)" }.joined(separator: ",")
-        return "\(head.methodText) \(head.rawTarget) \(head.isHTTP10 ? "1.0" : "1.1") \(head.framing) \(head.keepsAlive) [\(fields)]"
+        return
+            "\(head.methodText) \(head.rawTarget) \(head.isHTTP10 ? "1.0" : "1.1") \(head.framing) \(head.keepsAlive) [\(fields)]"
     }
 }
 
@@ -62,7 +63,8 @@ private func get(_ headers: String, target: String = "/") -> String { "GET \(tar
             ]
         ),
         (
-            "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\n"
+            "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"
+                + "3\r\nabc\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\n"
                 + get("Host: b\r\n"),
             [
                 "PUT /x 1.1 chunked true [Host=a,Transfer-Encoding=Chunked]", "body abc0123456789",
@@ -70,7 +72,10 @@ private func get(_ headers: String, target: String = "/") -> String { "GET \(tar
             ]
         ),
         (get("Host: a\r\nX: \u{FC}\r\n"), ["GET / 1.1 none true [Host=a,X=\u{FC}]", "body "]),
-        ("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel", ["PUT /x 1.1 length(9) true [Host=a,Content-Length=9]", "unfinished"]),
+        (
+            "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel",
+            ["PUT /x 1.1 length(9) true [Host=a,Content-Length=9]", "unfinished"]
+        ),
     ]
 
     @Test(arguments: accepted)
@@ -201,10 +206,14 @@ private func get(_ headers: String, target: String = "/") -> String { "GET \(tar
         let found = try RequestTarget.parameters(ArraySlice("a=1%262&b&&c=x=y".utf8), allowed: ["a", "b", "c"])
         #expect(found.map(\.name) == ["a", "b", "c"])
         #expect(found.map(\.value) == ["1&2", "", "x=y"])
-        let unknown = #expect(throws: ThemisError.self) { try RequestTarget.parameters(ArraySlice("a=1&limt=2&x=".utf8), allowed: ["a"]) }
+        let unknown = #expect(throws: ThemisError.self) {
+            try RequestTarget.parameters(ArraySlice("a=1&limt=2&x=".utf8), allowed: ["a"])
+        }
         #expect(unknown?.code == .unknownParameter)
         #expect(unknown?.fields.map(\.field) == ["limt", "x"])
-        let doubled = #expect(throws: ThemisError.self) { try RequestTarget.parameters(ArraySlice("a=1&a=1".utf8), allowed: ["a"]) }
+        let doubled = #expect(throws: ThemisError.self) {
+            try RequestTarget.parameters(ArraySlice("a=1&a=1".utf8), allowed: ["a"])
+        }
         #expect(doubled?.code == .invalidRequest)
     }
 }

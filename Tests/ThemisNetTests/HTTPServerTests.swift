@@ -39,7 +39,9 @@ import ThemisTestKit
         let client = try await fixture.client()
         let plain = try await client.request("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
         #expect(plain.text == "hello")
-        let text = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: 1\r\n\r\n"
+        let text =
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: 1\r\n\r\n"
         for byte in text.utf8 {
             client.send([byte])
             try await NetLoop.sleep(milliseconds: 1)
@@ -78,7 +80,8 @@ import ThemisTestKit
         #expect(String(decoding: client.events.bytes, as: UTF8.self) == "HTTP/1.1 100 Continue\r\n\r\n")
         #expect(try await client.request("abc").text == "abc")
         // Not asked: the answer comes at once, and the connection cannot be kept.
-        let refused = try await client.request("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        let refused = try await client.request(
+            "POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         #expect(refused.status == 204)
         #expect(!refused.head.keepsAlive)
         let other = try await fixture.client()
@@ -140,7 +143,9 @@ import ThemisTestKit
         let unknown = try await client.request(request("GET", "/hello?nam=x"))
         #expect(unknown.status == 400)
         #expect(unknown.text.contains(#""errors":[{"field":"nam""#))
-        #expect(try await client.request(request("GET", "/hello", "X-Request-Id: " + String(repeating: "x", count: 129))).status == 400)
+        #expect(
+            try await client.request(request("GET", "/hello", "X-Request-Id: " + String(repeating: "x", count: 129))).status
+                == 400)
         fixture.server.stop()
     }
 
@@ -169,7 +174,10 @@ import ThemisTestKit
 
     @Test @NetLoop func `malformed requests are answered 400 and closed`() async throws {
         let fixture = try ServerFixture()
-        for text in ["GET / HTTP/1.1\nHost: a\n\n", "\u{16}\u{3}\u{1}", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+        for text in [
+            "GET / HTTP/1.1\nHost: a\n\n", "\u{16}\u{3}\u{1}",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
             let client = try await fixture.client()
             let answer = try await client.request(text)
             #expect(answer.status == 400)

@@ -22,5 +22,7 @@ public enum LoopThread {
 
 extension NetLoop {
     /// Runs `body` on the loop and waits for it.
-    public static func run<Result: Sendable>(_ body: @NetLoop @Sendable () throws -> Result) async rethrows -> Result { try await body() }
+    public static func run<Result: Sendable>(_ body: @NetLoop @Sendable () throws -> Result) async rethrows -> Result {
+        try await body()
+    }
 }

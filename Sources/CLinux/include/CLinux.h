@@ -5,8 +5,8 @@
 
 #include "CSockets.h"
 
-// What `import Glibc` does not show: GNU extensions, variadic calls and thread-local storage. Every function returns -1 with errno set
-// on failure unless it says otherwise.
+// What `import Glibc` does not show: GNU extensions, variadic calls and thread-local storage. Every function
+// returns -1 with errno set on failure unless it says otherwise.
 
 /// accept4 with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int themis_accept(int listener);
@@ -29,7 +29,8 @@ int themis_set_nonblocking(int fd);
 /// open with O_CLOEXEC.
 int themis_open(const char *path, int flags, mode_t mode);
 
-/// Locks the whole file exclusively without waiting (fcntl F_SETLK: held by this process until it ends or closes any descriptor of the file).
+/// Locks the whole file exclusively without waiting (fcntl F_SETLK: held by this process until it ends or closes any
+/// descriptor of the file).
 int themis_lock_file(int fd);
 
 /// The pid that holds a conflicting lock, 0 when nobody does, -1 when it cannot be told.

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// Sockets without the shapes that Swift cannot see well (sockaddr families, variadic and macro interfaces). Functions return -1 with errno
-// set on failure unless they say otherwise.
+// Sockets without the shapes that Swift cannot see well (sockaddr families, variadic and macro interfaces). Functions
+// return -1 with errno set on failure unless they say otherwise.
 
 /// A socket address of any family.
 struct themis_address {

@@ -1,6 +1,7 @@
 import ThemisBase
 
-/// Decodes the chunked transfer coding (RFC 9112 §7.1), strictly: no spaces around sizes, bounded extensions, trailers proved and dropped.
+/// Decodes the chunked transfer coding (RFC 9112 §7.1), strictly: no spaces around sizes, bounded extensions, trailers proved and
+/// dropped.
 ///
 /// Pure: bytes in, ranges out.
 struct ChunkedDecoder: Sendable {
@@ -128,6 +129,8 @@ struct ChunkedDecoder: Sendable {
     }
 
     private static func expect(_ byte: UInt8, _ wanted: UInt8) throws(ThemisError) {
-        guard byte == wanted else { throw ThemisError(.malformedHTTP, "a chunk is not framed by CRLF; its size does not fit its data") }
+        guard byte == wanted else {
+            throw ThemisError(.malformedHTTP, "a chunk is not framed by CRLF; its size does not fit its data")
+        }
     }
 }

@@ -12,8 +12,8 @@ public protocol EventStreamOwner: AnyObject {
 
 /// The socket of a subscriber after its HTTP request is over: no parser, no buffers, about 100 bytes of memory.
 ///
-/// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the owner. The
-/// loop keeps an open stream; the stream keeps its owner until it has closed.
+/// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the
+/// owner. The loop keeps an open stream; the stream keeps its owner until it has closed.
 @NetLoop public final class EventStreamSocket {
     private let descriptor: OwnedDescriptor
     private let server: HTTPServer
@@ -141,8 +141,8 @@ public protocol EventStreamOwner: AnyObject {
     }
 }
 
-/// Watches all event streams through an epoll descriptor of their own, which the loop watches as one: eight bytes a stream instead of an
-/// event, an action and their closures (about 300).
+/// Watches all event streams through an epoll descriptor of their own, which the loop watches as one: eight bytes a stream
+/// instead of an event, an action and their closures (about 300).
 @NetLoop private final class EventStreamSet {
     static let shared = EventStreamSet()
 
@@ -203,8 +203,8 @@ public protocol EventStreamOwner: AnyObject {
 }
 
 extension HTTPExchange {
-    /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, `owner` gets a small
-    /// socket to write frames to. Never compressed. A client of HTTP/1.0 sees the end by the closing.
+    /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, `owner` gets a
+    /// small socket to write frames to. Never compressed. A client of HTTP/1.0 sees the end by the closing.
     ///
     /// - Throws: `cancelled` when the client went away already.
     public func beginEventStream(
@@ -213,7 +213,8 @@ extension HTTPExchange {
         guard !hasAnswered, let connection else { throw ThemisError(.cancelled, "the client went away") }
         let isChunking = !head.isHTTP10
         let answerHead = AnswerHead(
-            status: 200, contentType: "text/event-stream; charset=utf-8", contentLength: nil, isChunked: isChunking, isGzipped: false,
+            status: 200, contentType: "text/event-stream; charset=utf-8", contentLength: nil, isChunked: isChunking,
+            isGzipped: false,
             varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
             headers: [("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no")] + headers)
         connection.stream.write { answerHead.write(to: &$0) }

@@ -41,7 +41,8 @@ import ThemisBase
             hasMore = output.count - before == Self.stepBytes
             let isBomb = outputBytes > Limits.inflateFreeBytes && outputBytes / Limits.inflateRatio > inputBytes
             guard output.count <= limit, !isBomb else {
-                throw ThemisError(.bodyTooLarge, "the body is larger than \(limit) bytes, or expands too much, when it is decompressed")
+                throw ThemisError(
+                    .bodyTooLarge, "the body is larger than \(limit) bytes, or expands too much, when it is decompressed")
             }
         }
     }
@@ -145,7 +146,8 @@ enum AcceptEncoding {
 
     /// `q=0`, `q=0.0` and so on.
     private static func isZero(_ parameter: ArraySlice<UInt8>) -> Bool {
-        guard parameter.count >= 3, ASCII.lower(parameter[parameter.startIndex]) == 0x71, parameter[parameter.startIndex + 1] == 0x3D
+        guard parameter.count >= 3, ASCII.lower(parameter[parameter.startIndex]) == 0x71,
+            parameter[parameter.startIndex + 1] == 0x3D
         else { return false }
         return parameter.dropFirst(2).allSatisfy { $0 == 0x30 || $0 == 0x2E }
     }

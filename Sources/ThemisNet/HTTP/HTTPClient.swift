@@ -53,7 +53,9 @@ public struct HTTPAnswer: Sendable {
         if let kept, kept.isUsable {
             do {
                 return try await exchange(on: kept, method, target, headers, body)
-            } catch let error as ThemisError where kept.isUntouched && method != .post && method != .patch && error.code == .coreUnavailable {
+            } catch let error as ThemisError
+                where kept.isUntouched && method != .post && method != .patch && error.code == .coreUnavailable
+            {
                 // The server closed the kept connection before it saw the request: a new one is made below.
             }
         }

@@ -65,7 +65,11 @@ import ThemisBase
             return false
         case .head(let head): begin(head)
         case .body(let range):
-            if isDiscardingBody { discard(range.count) } else { unsafe current?.body.receive(UnsafeRawBufferPointer(rebasing: bytes[range])) }
+            if isDiscardingBody {
+                discard(range.count)
+            } else {
+                unsafe current?.body.receive(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
         case .end:
             current?.body.complete()
             if isDiscardingBody { nextRequest() }
@@ -90,7 +94,9 @@ import ThemisBase
         let now = server.nowMilliseconds
         (bodySince, bodyProgressAt, bodyProgressBytes, windowBytes) = (now, now, 0, 0)
         let given = head.fields["x-request-id"]
-        let isUsable = given.map { !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } }
+        let isUsable = given.map {
+            !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        }
         let exchange = HTTPExchange(
             head, requestID: isUsable == true ? given ?? "" : server.makeRequestID(), server: server, connection: self)
         current = exchange
@@ -124,7 +130,8 @@ import ThemisBase
         let requestID = server.makeRequestID()
         let body = ProblemDocument.render(error, requestID: requestID)
         let head = AnswerHead(
-            status: status, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count, isChunked: false,
+            status: status, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count,
+            isChunked: false,
             isGzipped: false, varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
             headers: [])
         stream.write { out in
@@ -142,7 +149,8 @@ import ThemisBase
     /// The handler waits for bytes of the body.
     func wantsBody(of exchange: HTTPExchange) {
         guard exchange === current else { return }
-        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0 {
+        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0
+        {
             hasSentContinue = true
             stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
             restartBodyClock()
@@ -279,7 +287,8 @@ import ThemisBase
             return
         }
         if let deadline = current.deadlineMilliseconds, now >= deadline {
-            return current.abort(with: ThemisError(.deadlineExceeded, "the request took longer than it may; see request_timeout_ms"))
+            return current.abort(
+                with: ThemisError(.deadlineExceeded, "the request took longer than it may; see request_timeout_ms"))
         }
         sweepBody(current, now, timeouts)
     }
@@ -292,11 +301,13 @@ import ThemisBase
         if exchange.route?.routeClass == .streamIn {
             let isIdle = now - bodyProgressAt > Int64(timeouts.streamIdleMilliseconds)
             let isWindowOver = now - bodySince > Int64(timeouts.streamRateMilliseconds)
-            let isTrickle = isWindowOver && body.receivedBytes - windowBytes < Limits.streamRateBytes && body.receivedBytes != windowBytes
+            let isTrickle =
+                isWindowOver && body.receivedBytes - windowBytes < Limits.streamRateBytes && body.receivedBytes != windowBytes
             if isIdle || isTrickle {
                 mustClose = true
                 return exchange.abort(
-                    with: ThemisError(.requestTimeout, "the body came more slowly than \(Limits.streamRateBytes) bytes in a window"))
+                    with: ThemisError(
+                        .requestTimeout, "the body came more slowly than \(Limits.streamRateBytes) bytes in a window"))
             }
             if isWindowOver { restartWindow(body, now) }
         } else if now - bodySince > Int64(timeouts.bodyMilliseconds) {

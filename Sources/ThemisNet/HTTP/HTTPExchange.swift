@@ -3,9 +3,9 @@ public import ThemisTelemetry
 
 /// One request and its answer, as a handler sees them.
 ///
-/// The handler answers exactly once: `respond`, `fail`, `beginStream` … `end`, or `beginEventStream`. What it throws becomes the problem
-/// document of the error. It runs as a task that is cancelled when the client goes away or the deadline passes; an answer that comes after
-/// that is dropped silently.
+/// The handler answers exactly once: `respond`, `fail`, `beginStream` … `end`, or `beginEventStream`. What it throws becomes the
+/// problem document of the error. It runs as a task that is cancelled when the client goes away or the deadline passes; an answer
+/// that comes after that is dropped silently.
 @NetLoop public final class HTTPExchange {
     /// The request's head: method, target, headers.
     public let head: HTTPRequestHead
@@ -198,7 +198,8 @@ public import ThemisTelemetry
     ///   - contentType: nil only without a body. JSON and text get `charset=utf-8`.
     ///   - headers: more headers; control bytes in values become blanks.
     public func respond(
-        _ status: Int, contentType: String? = "application/json", headers: [(name: String, value: String)] = [], body: [UInt8] = []
+        _ status: Int, contentType: String? = "application/json", headers: [(name: String, value: String)] = [],
+        body: [UInt8] = []
     ) {
         guard answer == .none, let connection else { return }
         let hasNoBody = status == 204 || status == 304 || status < 200
@@ -220,7 +221,8 @@ public import ThemisTelemetry
         finish(status: status, closes: closes)
     }
 
-    /// Answers with the problem document of `error`. Once an answer has begun, nothing but closing the connection can tell of an error.
+    /// Answers with the problem document of `error`. Once an answer has begun, nothing but closing the connection can tell of an
+    /// error.
     public func fail(_ error: ThemisError) {
         guard let connection else { return }
         guard answer == .none else {
@@ -268,7 +270,8 @@ public import ThemisTelemetry
         let isGzip = canVary && head.method != .head && acceptsGzip
         isChunking = !head.isHTTP10
         let answerHead = AnswerHead(
-            status: status, contentType: MediaTypes.withCharset(contentType), contentLength: nil, isChunked: isChunking, isGzipped: isGzip,
+            status: status, contentType: MediaTypes.withCharset(contentType), contentLength: nil, isChunked: isChunking,
+            isGzipped: isGzip,
             varies: canVary, closes: connection.closesAfterStream || !isChunking, saysKeepAlive: false, requestID: requestID,
             date: server.currentDate(), headers: headers)
         connection.stream.write { answerHead.write(to: &$0) }

@@ -2,8 +2,8 @@ public import ThemisBase
 
 /// A strict parser of HTTP/1.1 requests: bytes in, events out, no I/O.
 ///
-/// Anything that two parsers could understand differently is refused (RFC 9112 §11.2): the caller answers the error and closes. One value
-/// parses the requests of one connection, one after the other. Not thread-safe.
+/// Anything that two parsers could understand differently is refused (RFC 9112 §11.2): the caller answers the error and closes.
+/// One value parses the requests of one connection, one after the other. Not thread-safe.
 public struct HTTPRequestParser: Sendable {
     /// What comes next in the stream of bytes.
     public enum Event: Sendable {
@@ -143,7 +143,8 @@ private struct RequestHeadReader {
 
     private func requestLine() throws(ThemisError) -> (method: Range<Int>, target: Range<Int>, isHTTP10: Bool) {
         let line = fields.bytes[startLine]
-        guard let first = line.firstIndex(of: ASCII.space), first > 0, let last = line.lastIndex(of: ASCII.space), last > first + 1,
+        guard let first = line.firstIndex(of: ASCII.space), first > 0, let last = line.lastIndex(of: ASCII.space),
+            last > first + 1,
             !line[(first + 1)..<last].contains(ASCII.space)
         else { throw ThemisError(.malformedHTTP, "the request line is not `method target HTTP/1.1`, separated by single spaces") }
         guard first <= Limits.methodBytes, line[..<first].allSatisfy({ ASCII.isToken($0) }) else {
@@ -226,5 +227,6 @@ enum BodyFraming {
         }
     }
 
-    private static let both = ThemisError(.malformedHTTP, "Content-Length and Transfer-Encoding exclude each other; send one of them")
+    private static let both = ThemisError(
+        .malformedHTTP, "Content-Length and Transfer-Encoding exclude each other; send one of them")
 }

@@ -81,7 +81,8 @@ public struct HTTPResponseParser: Sendable {
         let fields = unsafe HTTPFields(bytes: Array(bytes[..<scanner.position]), ranges: scanner.fields)
         let line = fields.bytes[scanner.startLine]
         let status = line.dropFirst(9).prefix(3)
-        guard line.starts(with: "HTTP/1.".utf8), line.count >= 12, line[8] == ASCII.space, line.count == 12 || line[12] == ASCII.space,
+        guard line.starts(with: "HTTP/1.".utf8), line.count >= 12, line[8] == ASCII.space,
+            line.count == 12 || line[12] == ASCII.space,
             let status = ASCII.decimal(status), (100..<600).contains(status)
         else { throw ThemisError(.malformedHTTP, "the answer does not begin with an HTTP/1 status line") }
         used += scanner.position

@@ -151,8 +151,8 @@ public struct HTTPServerOptions: Sendable {
 
     // MARK: Ends
 
-    /// Stops accepting, closes idle connections, lets what is in progress finish with `Connection: close`, and cuts the rest after
-    /// `graceMilliseconds`. Event streams belong to their owners and are not waited for.
+    /// Stops accepting, closes idle connections, lets what is in progress finish with `Connection: close`, and cuts the rest
+    /// after `graceMilliseconds`. Event streams belong to their owners and are not waited for.
     public func drain(graceMilliseconds: Int) async {
         isDraining = true
         // What the kernel has already accepted on our behalf is served, not reset.
@@ -221,7 +221,8 @@ public struct HTTPServerOptions: Sendable {
 
     // MARK: Time
 
-    /// One timer for all connections, running while there are any: comparing a number for each of them is cheaper than a timer each.
+    /// One timer for all connections, running while there are any: comparing a number for each of them is cheaper than a timer
+    /// each.
     private func startSweeping() {
         guard let sweeper, !sweeper.isScheduled else { return }
         sweeper.scheduleRepeating(milliseconds: min(500, max(5, min(options.timeouts.shortest, requestTimeoutMilliseconds) / 4)))

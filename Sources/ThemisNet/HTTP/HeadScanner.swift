@@ -11,7 +11,8 @@ struct FieldRange: Sendable {
     var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
 }
 
-/// Finds the end of a message head (start line and headers) and proves the form of every byte on the way (RFC 9112 §2–§5, strictly).
+/// Finds the end of a message head (start line and headers) and proves the form of every byte on the way (RFC 9112 §2–§5,
+/// strictly).
 ///
 /// Pure: bytes in, ranges out. Scans each byte once, however the head is split over calls.
 struct HeadScanner: Sendable {
@@ -44,7 +45,9 @@ struct HeadScanner: Sendable {
             switch state {
             case .startLine:
                 if byte == ASCII.carriageReturn {
-                    guard index > 0 else { throw ThemisError(.malformedHTTP, "an empty line stands where a request line belongs") }
+                    guard index > 0 else {
+                        throw ThemisError(.malformedHTTP, "an empty line stands where a request line belongs")
+                    }
                     startLine = 0..<index
                     state = .startLineCR
                 } else if byte < 0x20 || byte > 0x7E {
@@ -96,7 +99,8 @@ struct HeadScanner: Sendable {
             }
             index += 1
             if fieldsStart > 0, index - fieldsStart > Limits.headerBytes {
-                throw ThemisError(.headersTooLarge, "headers are longer than \(Limits.headerBytes) bytes; send fewer or shorter ones")
+                throw ThemisError(
+                    .headersTooLarge, "headers are longer than \(Limits.headerBytes) bytes; send fewer or shorter ones")
             }
         }
         position = index
@@ -120,7 +124,8 @@ struct HeadScanner: Sendable {
         if fields.isEmpty { fields.reserveCapacity(8) }
         fields.append(
             FieldRange(
-                nameStart: UInt16(nameStart), nameEnd: UInt16(nameEnd), valueStart: UInt16(valueStart), valueEnd: UInt16(valueEnd)))
+                nameStart: UInt16(nameStart), nameEnd: UInt16(nameEnd), valueStart: UInt16(valueStart), valueEnd: UInt16(valueEnd)
+            ))
     }
 
     // MARK: Refusals
@@ -140,12 +145,14 @@ struct HeadScanner: Sendable {
         guard unsafe bytes[..<Limits.methodBytes].contains(ASCII.space) else {
             return ThemisError(.malformedHTTP, "the request does not begin with a method")
         }
-        return ThemisError(.uriTooLong, "the request line is longer than \(Limits.requestLineBytes) bytes; send long input in the body")
+        return ThemisError(
+            .uriTooLong, "the request line is longer than \(Limits.requestLineBytes) bytes; send long input in the body")
     }
 
     private static func nameError(_ byte: UInt8) -> ThemisError {
         switch byte {
-        case ASCII.space, ASCII.tab: ThemisError(.malformedHTTP, "a space stands between a header's name and its colon; remove it")
+        case ASCII.space, ASCII.tab:
+            ThemisError(.malformedHTTP, "a space stands between a header's name and its colon; remove it")
         case ASCII.lineFeed, ASCII.carriageReturn: ThemisError(.malformedHTTP, "a header line has no colon")
         default: ThemisError(.malformedHTTP, "a header's name holds a character that RFC 9110 does not allow")
         }

@@ -6,7 +6,8 @@ enum MediaTypes {
     static func isCompressible(_ type: String?) -> Bool {
         guard let type else { return false }
         if type.hasPrefix("text/") { return !type.hasPrefix("text/event-stream") }
-        return type.hasPrefix("application/json") || type.hasPrefix("application/x-ndjson") || type.hasPrefix("application/problem+json")
+        return type.hasPrefix("application/json") || type.hasPrefix("application/x-ndjson")
+            || type.hasPrefix("application/problem+json")
             || type.hasPrefix("application/openmetrics-text")
     }
 

@@ -68,10 +68,11 @@ struct RequestBody {
 }
 
 extension HTTPExchange {
-    /// The next piece of the body, decompressed, at most a few hundred KiB; nil after the last one. Reading from the client pauses while
-    /// nobody asks.
+    /// The next piece of the body, decompressed, at most a few hundred KiB; nil after the last one. Reading from the client
+    /// pauses while nobody asks.
     ///
-    /// - Throws: `cancelled` when the client went away, `request_incomplete` when it was too slow, `invalid_request` for broken gzip,
+    /// - Throws: `cancelled` when the client went away, `request_incomplete` when it was too slow, `invalid_request` for broken
+    ///   gzip,
     ///   `body_too_large` when it expands too much.
     public func nextBodyChunk() async throws -> [UInt8]? {
         while true {
@@ -106,7 +107,9 @@ extension HTTPExchange {
                 if whole.isEmpty { whole = raw } else { whole += raw }
             }
         }
-        if let inflater = body.inflater, !inflater.isComplete { throw ThemisError(.invalidRequest, "the gzip body ends too early") }
+        if let inflater = body.inflater, !inflater.isComplete {
+            throw ThemisError(.invalidRequest, "the gzip body ends too early")
+        }
         return whole
     }
 

@@ -16,8 +16,12 @@ public enum RequestTarget {
                 index += 1
                 continue
             }
-            guard index + 2 < bytes.endIndex, let high = ASCII.hexValue(bytes[index + 1]), let low = ASCII.hexValue(bytes[index + 2]) else {
-                throw ThemisError(.invalidRequest, "the path or query holds a % that is not followed by two hexadecimal digits; write it as %25")
+            guard index + 2 < bytes.endIndex, let high = ASCII.hexValue(bytes[index + 1]),
+                let low = ASCII.hexValue(bytes[index + 2])
+            else {
+                throw ThemisError(
+                    .invalidRequest, "the path or query holds a % that is not followed by two hexadecimal digits; write it as %25"
+                )
             }
             plain.append(high << 4 | low)
             index += 3
@@ -32,7 +36,9 @@ public enum RequestTarget {
     /// The parameters of a query, in their order.
     ///
     /// - Throws: `unknown_parameter` naming every one that is not in `allowed`; `invalid_request` for a repeated or broken one.
-    public static func parameters(_ query: ArraySlice<UInt8>, allowed: [String]) throws(ThemisError) -> [(name: String, value: String)] {
+    public static func parameters(
+        _ query: ArraySlice<UInt8>, allowed: [String]
+    ) throws(ThemisError) -> [(name: String, value: String)] {
         guard !query.isEmpty else { return [] }
         var found: [(name: String, value: String)] = []
         var refused: [FieldError] = []
@@ -43,14 +49,20 @@ public enum RequestTarget {
             let name = try decoded(pair.prefix { $0 != 0x3D })
             let value = try decoded(pair.drop { $0 != 0x3D }.dropFirst())
             if !allowed.contains(name) {
-                refused.append(FieldError(name, allowed.isEmpty ? "not known here; remove it" : "not known here; one of \(allowed.joined(separator: ", "))"))
+                refused.append(
+                    FieldError(
+                        name,
+                        allowed.isEmpty
+                            ? "not known here; remove it" : "not known here; one of \(allowed.joined(separator: ", "))"))
             } else if found.contains(where: { $0.name == name }) {
                 throw ThemisError(.invalidRequest, "a query parameter is given twice", fields: [FieldError(name, "give it once")])
             } else {
                 found.append((name, value))
             }
         }
-        guard refused.isEmpty else { throw ThemisError(.unknownParameter, "a query parameter is not known here", fields: refused) }
+        guard refused.isEmpty else {
+            throw ThemisError(.unknownParameter, "a query parameter is not known here", fields: refused)
+        }
         return found
     }
 }

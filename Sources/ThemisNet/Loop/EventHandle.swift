@@ -28,7 +28,8 @@ import CLinux
         // Addresses travel as numbers: only the loop may touch what is behind them.
         let numbers = unsafe (UInt(bitPattern: event), UInt(bitPattern: retained))
         NetLoop.post {
-            guard let event = unsafe OpaquePointer(bitPattern: numbers.0), let retained = unsafe UnsafeMutableRawPointer(bitPattern: numbers.1)
+            guard let event = unsafe OpaquePointer(bitPattern: numbers.0),
+                let retained = unsafe UnsafeMutableRawPointer(bitPattern: numbers.1)
             else { return }
             unsafe EventHandle.free(event, retained)
         }

@@ -14,7 +14,8 @@ public struct Readiness: OptionSet, Sendable {
 
 /// Watches one descriptor, level-triggered. Does not own the descriptor.
 ///
-/// Keeps its action, and what that captures, until `cancel` or until the watcher itself is gone. The descriptor must stay open until then.
+/// Keeps its action, and what that captures, until `cancel` or until the watcher itself is gone. The descriptor must stay open
+/// until then.
 @NetLoop public final class FileWatcher {
     private let descriptor: Int32
     private let action: EventAction
@@ -34,7 +35,8 @@ public struct Readiness: OptionSet, Sendable {
         handle = EventHandle(descriptor: descriptor, events: EV_READ | EV_PERSIST, action: self.action)
     }
 
-    /// Watches for `interest` from now on; empty rests. Returns false when the kernel refuses the descriptor, which is then not watched.
+    /// Watches for `interest` from now on; empty rests. Returns false when the kernel refuses the descriptor, which is then not
+    /// watched.
     @discardableResult public func watch(_ interest: Readiness) -> Bool {
         guard interest != self.interest else { return true }
         if !self.interest.isEmpty { handle.remove() }

@@ -18,11 +18,11 @@ public protocol TurnEnding: AnyObject {
 
 /// The one loop of the process: libevent's base, and the executor of every job isolated to `NetLoop`.
 ///
-/// The same object is serial and task executor: a task that prefers it resumes on the loop thread directly, without a detour through the
-/// global pool (measured: a quarter of the cost).
+/// The same object is serial and task executor: a task that prefers it resumes on the loop thread directly, without a detour
+/// through the global pool (measured: a quarter of the cost).
 ///
-/// Proof of `@unchecked Sendable`: `inbox`, `isSignalled` and `isStopping` are synchronised; every other stored property is touched only by
-/// the thread that runs the loop, which `isOnLoop` tells from thread-local storage and `enqueue` checks.
+/// Proof of `@unchecked Sendable`: `inbox`, `isSignalled` and `isStopping` are synchronised; every other stored property is
+/// touched only by the thread that runs the loop, which `isOnLoop` tells from thread-local storage and `enqueue` checks.
 @safe final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     static let shared = LoopExecutor()
 
@@ -52,7 +52,8 @@ public protocol TurnEnding: AnyObject {
         wakeDescriptor = themis_eventfd()
         precondition(wakeDescriptor >= 0, "the event loop cannot start: no eventfd; raise the limit of open files")
         // Without an argument: the callback needs only the one shared loop.
-        let wake = unsafe event_new(base, wakeDescriptor, Int16(EV_READ | EV_PERSIST), { _, _, _ in LoopExecutor.shared.takeInbox() }, nil)
+        let wake = unsafe event_new(
+            base, wakeDescriptor, Int16(EV_READ | EV_PERSIST), { _, _, _ in LoopExecutor.shared.takeInbox() }, nil)
         precondition(unsafe event_add(wake, nil) == 0, "the event loop cannot watch its own eventfd")
     }
 

@@ -2,8 +2,8 @@ import Synchronization
 
 /// The loop of the process as an isolation domain: what is marked `@NetLoop` runs on the loop thread, without locks.
 ///
-/// A task that awaits on the loop must be started by `NetLoop.spawn`: only that gives it the executor preference without which every
-/// resumption takes a detour through the global pool. Nothing on the loop may block.
+/// A task that awaits on the loop must be started by `NetLoop.spawn`: only that gives it the executor preference without which
+/// every resumption takes a detour through the global pool. Nothing on the loop may block.
 @globalActor public actor NetLoop {
     /// The one loop.
     public static let shared = NetLoop()
@@ -14,8 +14,8 @@ import Synchronization
     /// Whether the calling thread runs the loop.
     public nonisolated static var isOnLoop: Bool { LoopExecutor.isOnLoop }
 
-    /// Runs `body` here and now. The caller is on the loop thread in code that the compiler does not know to be isolated, such as a C
-    /// callback; anything else is a bug and traps.
+    /// Runs `body` here and now. The caller is on the loop thread in code that the compiler does not know to be isolated, such as
+    /// a C callback; anything else is a bug and traps.
     public nonisolated static func assumeIsolated<Result: Sendable>(_ body: @NetLoop () throws -> Result) rethrows -> Result {
         LoopExecutor.shared.checkIsolated()
         return try withoutActuallyEscaping(body) { isolated in
@@ -42,7 +42,8 @@ import Synchronization
     /// Calls `body` once before the loop blocks again, before the objects registered for the end of the turn.
     @NetLoop public static func atEndOfTurn(_ body: @escaping @NetLoop () -> Void) { LoopExecutor.shared.atEndOfTurn(body) }
 
-    /// Keeps `object` alive until the end of this turn: whatever was called with an unretained pointer to it may still return through it.
+    /// Keeps `object` alive until the end of this turn: whatever was called with an unretained pointer to it may still return
+    /// through it.
     @NetLoop public static func bury(_ object: AnyObject) { LoopExecutor.shared.bury(object) }
 
     /// Suspends for `milliseconds`, at least one.
@@ -84,7 +85,8 @@ import Synchronization
 
 /// Runs the loop of the process.
 public enum EventLoop {
-    /// Runs `setup` and then the loop on the calling thread, until `stop`. One loop a process; it may run again after it has stopped.
+    /// Runs `setup` and then the loop on the calling thread, until `stop`. One loop a process; it may run again after it has
+    /// stopped.
     ///
     /// Ignores SIGPIPE and raises the soft limit of open files to the hard one.
     ///

@@ -23,8 +23,8 @@ public enum CloseReason: Sendable, Equatable {
 
 /// What a protocol does with a stream. Called on the loop; never while a call into the stream's own methods is still deciding.
 public protocol ByteStreamHandler: AnyObject {
-    /// Takes `bytes` from the front and returns how many were used; the rest comes again, in front of what arrives next. The bytes are
-    /// valid only during the call.
+    /// Takes `bytes` from the front and returns how many were used; the rest comes again, in front of what arrives next. The
+    /// bytes are valid only during the call.
     @NetLoop func received(_ bytes: UnsafeRawBufferPointer, on stream: ByteStream) -> Int
     /// The peer will send no more. Bytes that were not used stay available by `resumeReading`.
     @NetLoop func ended(_ stream: ByteStream)
@@ -274,8 +274,8 @@ public protocol ByteStreamHandler: AnyObject {
 
     // MARK: Closing
 
-    /// Sends what was written, then closes in order: the peer's unread input is discarded for a while, because closing on top of it would
-    /// reset the connection and could destroy the answer on its way.
+    /// Sends what was written, then closes in order: the peer's unread input is discarded for a while, because closing on top of
+    /// it would reset the connection and could destroy the answer on its way.
     public func finish() {
         guard isOpen, !isFinishing else { return }
         isFinishing = true
@@ -320,8 +320,8 @@ public protocol ByteStreamHandler: AnyObject {
         NetLoop.later { handler.closed(self, reason) }
     }
 
-    /// Gives the descriptor away together with output that the kernel has not taken, and forgets the handler without calling it. Nil
-    /// when the stream is closed or closing.
+    /// Gives the descriptor away together with output that the kernel has not taken, and forgets the handler without calling it.
+    /// Nil when the stream is closed or closing.
     func detach() -> (descriptor: Int32, pending: [UInt8])? {
         guard isOpen, !isFinishing else { return nil }
         let pending = unsafe Array(output.readable)

@@ -7,7 +7,8 @@ public enum Connector {
     /// Connects to `address` without blocking the loop.
     ///
     /// - Parameter timeoutMilliseconds: from 1 on.
-    /// - Throws: `core_unavailable` with the system's reason when the peer refuses or does not answer in time, `CancellationError`.
+    /// - Throws: `core_unavailable` with the system's reason when the peer refuses or does not answer in time,
+    ///   `CancellationError`.
     @NetLoop public static func connect(
         _ address: SocketAddress, timeoutMilliseconds: Int, options: ByteStream.Options = ByteStream.Options()
     ) async throws -> ByteStream {

@@ -67,13 +67,16 @@ public import ThemisTelemetry
     /// The descriptor stays readable while accept fails: without a pause the loop would spin.
     private func rest(_ error: Int32) {
         failures.add()
-        telemetry.log.warning("connections cannot be accepted", [(.error, errorText(error)), (.milliseconds, String(Self.restMilliseconds))])
+        telemetry.log.warning(
+            "connections cannot be accepted", [(.error, errorText(error)), (.milliseconds, String(Self.restMilliseconds))])
         watcher?.watch([])
         backOff?.schedule(milliseconds: Self.restMilliseconds)
     }
 
     private static func refusal(_ error: Int32, _ address: SocketAddress) -> ThemisError {
-        guard error == EADDRINUSE else { return ThemisError(.invalidConfiguration, "cannot listen on \(address.text): \(errorText(error))") }
+        guard error == EADDRINUSE else {
+            return ThemisError(.invalidConfiguration, "cannot listen on \(address.text): \(errorText(error))")
+        }
         let port = address.text.split(separator: ":").last.flatMap { UInt16($0) }
         var holder = ""
         if address.raw.family != AF_UNIX, let port, let process = PortHolder(port) {

@@ -16,7 +16,8 @@ public struct SocketAddress: Sendable {
         guard count > 0, count <= Limits.socketPathBytes, !path.utf8.contains(0) else {
             throw ThemisError(
                 .invalidConfiguration,
-                "socket path has \(count) bytes; 1 to \(Limits.socketPathBytes) are possible: choose a shorter directory (rpc.socket)")
+                "socket path has \(count) bytes of at most \(Limits.socketPathBytes): choose a shorter directory (rpc.socket)"
+            )
         }
         var address = themis_address()
         guard unsafe themis_unix_address(path, &address) == 0 else {
