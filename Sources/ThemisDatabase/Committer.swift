@@ -114,14 +114,14 @@ final class Committer: Sendable {
     /// Runs `body` on the committer's thread and waits until what it wrote is stored. Not on the committer's thread.
     ///
     /// - Throws: what `body` throws, and the errors of a write.
-    func run(_ body: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void) throws(ThemisError) {
-        let answer = Monitor<ThemisError??>(nil)
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable (OrderStage) throws(ThemisError) -> Value
+    ) throws(ThemisError) -> Value {
+        let answer = CommandAnswer<Value>()
         submit(
-            PendingWrite(command: body) { error in
-                answer.withLock { $0 = .some(error) }
-                answer.notifyOne()
-            })
-        if let error = answer.wait({ $0 }) { throw error }
+            PendingWrite(
+                command: { stage throws(ThemisError) in answer.set(try body(stage)) }, { error in answer.finish(error) }))
+        return try answer.get()
     }
 
     /// An accepted write that was prepared again.

@@ -15,6 +15,7 @@ public final class Database: Sendable {
     let committer: Committer
     let seal: CursorSeal
     let metrics: ReadMetrics
+    let board: JobBoard
 
     /// Opens what the engine holds, or makes it.
     ///
@@ -30,7 +31,14 @@ public final class Database: Sendable {
         telemetry.log.info(
             "database opened",
             [(.sequence, String(state.end.sequence)), (.epoch, state.epochs.last?.id ?? ""), (.count, String(state.catalog.byID.count))])
-        return Database(engine, state, options, telemetry)
+        let database = Database(engine, state, options, telemetry)
+        do throws(ThemisError) {
+            try database.resumeJobs()
+        } catch {
+            database.close()
+            throw error
+        }
+        return database
     }
 
     /// Compares what was found with what was durable before.
@@ -61,11 +69,13 @@ public final class Database: Sendable {
             telemetry: telemetry)
         seal = CursorSeal(key: state.cursorKey)
         metrics = ReadMetrics(telemetry.metrics)
+        board = JobBoard(telemetry)
         committer.start()
     }
 
     /// Answers every write that was accepted, makes them durable, ends the threads. Later writes are refused. Idempotent.
     public func close() {
+        board.close()
         committer.close()
         published.endWaits(ThemisError(.shuttingDown, "the database is closed", retryAfterSeconds: 1))
     }

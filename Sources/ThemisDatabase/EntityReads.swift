@@ -7,13 +7,13 @@ extension Database {
     /// The entity, nil when there is none or it has expired. May read the disk.
     ///
     /// - Parameter fields: paths to keep of the document; empty for all of it.
-    /// - Throws: `data_corrupt`, `cancelled`, `deadline_exceeded`; what the projection refuses.
+    /// - Throws: `data_corrupt`, `cancelled`, `deadline_exceeded`; what `JSONProjection` refuses.
     public func get(_ key: EntityKey, fields: [String] = [], _ call: CallContext = CallContext()) throws(ThemisError) -> Entity? {
         try call.check(telemetry.time)
         guard let table = published.table(key.table) else { return nil }
         let now = published.now()
         guard let value = try engine.get(.entities, EntityRecord.key(table: table.id, pk: key.pk)) else { return nil }
-        return try entity(key, value, try Projection(fields), now)
+        return try entity(key, value, try Self.projection(fields), now)
     }
 
     /// The entity, if memory alone can tell. Never blocks: callable on a loop thread.
@@ -25,7 +25,7 @@ extension Database {
         switch try engine.cachedGet(.entities, EntityRecord.key(table: table.id, pk: key.pk)) {
         case .absent: return .absent
         case .wouldBlock: return .wouldBlock
-        case .hit(let value): return try entity(key, value, try Projection(fields), now).map { .hit($0) } ?? .absent
+        case .hit(let value): return try entity(key, value, try Self.projection(fields), now).map { .hit($0) } ?? .absent
         }
     }
 
@@ -39,7 +39,7 @@ extension Database {
         guard keys.count <= Limits.pageEntities else {
             throw ThemisError(.invalidRequest, "at most \(Limits.pageEntities) keys are read at once; these are \(keys.count)")
         }
-        let projection = try Projection(fields)
+        let projection = try Self.projection(fields)
         let catalog = published.catalog
         let now = published.now()
         var result = MultiGetResult(entities: [], unread: 0)
@@ -69,13 +69,19 @@ extension Database {
         return result
     }
 
+    private static func projection(_ fields: [String]) throws(ThemisError) -> JSONProjection? {
+        fields.isEmpty ? nil : try JSONProjection(paths: fields)
+    }
+
     /// What a reader at `now` sees of a stored value.
-    func entity(_ key: EntityKey, _ value: [UInt8], _ projection: Projection, _ now: Int64) throws(ThemisError) -> Entity? {
+    func entity(_ key: EntityKey, _ value: [UInt8], _ projection: JSONProjection?, _ now: Int64) throws(ThemisError) -> Entity? {
         try EntityRecord.check(value)
         let expiry = EntityRecord.expiry(of: value)
         guard expiry == 0 || expiry > now else { return nil }
+        let range = EntityRecord.headerBytes..<value.count
+        let document = if let projection { try projection.apply(to: value, in: range)[...] } else { value[range] }
         return Entity(
             key: key, version: EntityRecord.version(of: value), expiresAtMilliseconds: expiry,
-            document: try projection.apply(EntityRecord.document(of: value)))
+            document: document)
     }
 }

@@ -37,6 +37,12 @@ enum IdempotencyRecord {
         return key
     }
 
+    /// What a key of `timeKey` says; nil for another key.
+    static func place(ofTimeKey key: [UInt8]) -> (timestamp: Int64, digest: [UInt8])? {
+        guard key.count == 41, key[0] == 1 else { return nil }
+        return (Int64(bitPattern: key.load(UInt64.self, at: 1)), Array(key[9...]))
+    }
+
     /// Bytes of both rows of an answer.
     static func rowBytes(_ answerBytes: Int) -> UInt64 { UInt64(33 + answerBytes + 41) }
 

@@ -186,6 +186,7 @@ final class OrderStage: @unchecked Sendable {
     // MARK: One operation
 
     private func order(_ operation: PreparedOperation, index: UInt32, mayReturn: Bool) -> Verdict {
+        if let refusal = operation.refusal { return .failed(refusal) }
         let slot: TableSlot?
         if let table = operation.table, let known = slotsByID[table.id], known.table === table {
             slot = known
@@ -335,9 +336,9 @@ final class OrderStage: @unchecked Sendable {
     }
 
     /// A record that is no data: hangs at the last data record.
-    func stageSystem(table: UInt32, text: [UInt8], _ effect: StagedRecord.Effect) {
+    func stageSystem(table: UInt32, text: [UInt8], _ effect: StagedRecord.Effect, cause: ChangeCause = .request) {
         end.ordinal += 1
-        var record = ChangeRecord.system(table: table, text: text)
+        var record = ChangeRecord.system(table: table, text: text, cause: cause)
         ChangeRecord.set(version: 0, previous: 0, timestamp: batch.now, index: 0, in: &record)
         ChangeRecord.set(count: 1, in: &record)
         staged.append(StagedRecord(sequence: end.sequence, ordinal: end.ordinal, record: record, effect: effect, operation: nil))

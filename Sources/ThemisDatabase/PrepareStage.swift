@@ -15,8 +15,9 @@ struct PrepareStage: Sendable {
     func parse(_ operation: WriteOperation) throws(ThemisError) -> PreparedOperation {
         switch operation.change {
         case .put(let document): try JSONDocument.validateDocument(document)
-        case .mergePatch(let patch): try JSONPatch.validateMergePatch(patch)
-        case .jsonPatch(let patch): try JSONPatch.validate(patch)
+        case .mergePatch(let patch): try JSONDocument.validate(patch)
+        // A value lies in an operation in a list: two levels deeper than it will lie in the document.
+        case .jsonPatch(let patch): try JSONDocument.validate(patch, depth: Limits.jsonDepth + 2)
         case .delete: break
         }
         return PreparedOperation(operation)
@@ -92,21 +93,16 @@ struct PrepareStage: Sendable {
         let isDelete = if case .delete = operation.kind { true } else { false }
         operation.record = ChangeRecord.data(
             table: table?.id ?? 0, pk: operation.pk, value: isDelete ? nil : EntityRecord.document(of: operation.value),
-            oldValue: oldValue)
+            oldValue: oldValue, cause: operation.cause)
     }
 
     /// The document after `change`.
     private static func patched(_ stored: [UInt8], _ change: WriteChange) throws(ThemisError) -> [UInt8] {
         let document = Array(EntityRecord.document(of: stored))
-        let result =
-            switch change {
-            case .mergePatch(let patch): try JSONPatch.merge(patch, into: document)
-            case .jsonPatch(let patch): try JSONPatch.apply(patch, to: document)
-            case .put, .delete: preconditionFailure("only patches are applied")
-            }
-        guard result.count <= Limits.documentBytes else {
-            throw ThemisError(.bodyTooLarge, "the patched document would have more than \(Limits.documentBytes) bytes")
+        return switch change {
+        case .mergePatch(let patch): try JSONMergePatch.apply(patch, to: document)
+        case .jsonPatch(let patch): try JSONPatch.apply(patch, to: document)
+        case .put, .delete: preconditionFailure("only patches are applied")
         }
-        return result
     }
 }

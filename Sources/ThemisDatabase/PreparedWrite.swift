@@ -16,6 +16,9 @@ final class PreparedOperation: @unchecked Sendable {
     let kind: Kind
     let name: TableName
     let condition: WriteCondition
+    let cause: ChangeCause
+    /// Why it will fail whatever the state: set for a member of a group, which has a place in its order all the same.
+    var refusal: ThemisError?
     /// The table that the operation was prepared for; nil when there was none.
     var table: Table?
     /// The stored key; its table id is 0 while `table` is nil.
@@ -31,7 +34,8 @@ final class PreparedOperation: @unchecked Sendable {
     /// Why the patch cannot be applied to `base`.
     var verdict: ThemisError?
 
-    init(_ operation: WriteOperation) {
+    init(_ operation: WriteOperation, cause: ChangeCause = .request) {
+        self.cause = cause
         switch operation.change {
         case .put(let document):
             kind = .put
@@ -42,6 +46,16 @@ final class PreparedOperation: @unchecked Sendable {
         name = operation.key.table
         condition = operation.condition
         key = EntityRecord.key(table: 0, pk: operation.key.pk)
+    }
+
+    /// A member of a group that cannot be prepared.
+    init(refused operation: WriteOperation, _ error: ThemisError) {
+        kind = .delete
+        name = operation.key.table
+        condition = .none
+        cause = .request
+        key = []
+        refusal = error
     }
 
     /// The primary key.
