@@ -342,7 +342,7 @@ final class Committer: Sendable {
 
     /// Whether the engine says that it wrote nothing and can go on.
     private static func isRefusal(_ error: ThemisError) -> Bool {
-        [.diskFull, .storageReadOnly, .shuttingDown].contains(error.code)
+        error.outcome == .notCommitted || [.diskFull, .storageReadOnly, .shuttingDown].contains(error.code)
     }
 
     private static func unknown(_ error: ThemisError) -> ThemisError {
