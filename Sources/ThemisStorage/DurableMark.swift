@@ -62,8 +62,8 @@ public final class DurableMark: Sendable {
         guard newest != nil || bytes.allSatisfy({ $0 == 0 }) else {
             throw ThemisError(
                 .logDamaged,
-                "\(path) is damaged, so nobody can tell whether acknowledged writes are missing; restore a snapshot (--restore), or "
-                    + "start once with --salvage")
+                "\(path) is damaged, so nobody can tell whether acknowledged writes are missing; restore a snapshot (--restore), "
+                    + "or start once with --salvage")
         }
         recorded = newest?.value
         log = telemetry.log

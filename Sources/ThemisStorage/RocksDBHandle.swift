@@ -32,8 +32,8 @@ import ThemisBase
 
     deinit {
         if case .failed = monitor.health {
-            // Debian's RocksDB aborts when a log that once failed is touched, and closing touches it. The process is about to end: until
-            // then the database stays as it is, and the directory locked.
+            // Debian's RocksDB aborts when a log that once failed is touched, and closing touches it. The process is about to
+            // end: until then the database stays as it is, and the directory locked.
             _ = unsafe Unmanaged.passRetained(directory)
             return
         }

@@ -4,9 +4,9 @@ public import ThemisTelemetry
 
 /// Makes damaged data openable again, keeping what can be read and everything that is given up beside it.
 ///
-/// Runs instead of a start (`--salvage`). The log is cut at its first damage; a list of files that cannot be read is rebuilt; where data
-/// files are damaged, every readable pair is copied into new ones. Nothing is thrown away: the logs stay as `*.salvaged`, the old files as
-/// `db.salvaged`. The note `SALVAGED` tells the database to begin a new epoch.
+/// Runs instead of a start (`--salvage`). The log is cut at its first damage; a list of files that cannot be read is rebuilt;
+/// where data files are damaged, every readable pair is copied into new ones. Nothing is thrown away: the logs stay as
+/// `*.salvaged`, the old files as `db.salvaged`. The note `SALVAGED` tells the database to begin a new epoch.
 public enum Salvage {
     /// What became of the data.
     public struct Report: Sendable, Equatable {

@@ -5,8 +5,8 @@ import ThemisTelemetry
 
 /// A child of the storage tests: commits numbered writes, one after another, until it is killed or a write fails.
 ///
-/// `StorageProbe DIRECTORY` prints a number once it is durable; after the first failure it tries once more, prints both errors and the
-/// engine's health, and ends with 75 without closing anything, as a core does.
+/// `StorageProbe DIRECTORY` prints a number once it is durable; after the first failure it tries once more, prints both errors
+/// and the engine's health, and ends with 75 without closing anything, as a core does.
 @main enum Main {
     static func main() {
         guard CommandLine.arguments.count == 2 else { exit(64) }

@@ -62,8 +62,8 @@ final class SmallDisk {
         #expect(try engine.get(.entities, bytes("k\(number)")) == nil)
         #expect(try engine.get(.entities, bytes("k\(number - 1)"))?.count == 128 << 10)
 
-        // Somebody else fills the rest: the ballast goes, so that the engine's own work still has room. None runs right now: Debian's
-        // RocksDB aborts where a background write meets the very end of the disk.
+        // Somebody else fills the rest: the ballast goes, so that the engine's own work still has room. None runs right now:
+        // Debian's RocksDB aborts where a background write meets the very end of the disk.
         try engine.flush(nil)
         try engine.compact(.entities, from: nil, to: nil)
         run("sh", "-c", "cat /dev/zero >\(disk.path)/filler 2>/dev/null")

@@ -5,7 +5,8 @@ import ThemisTelemetry
 
 @testable import ThemisStorage
 
-/// What a killed process leaves: a data directory whose write-ahead log holds numbered, synced writes, and a durable mark that says so.
+/// What a killed process leaves: a data directory whose write-ahead log holds numbered, synced writes, and a durable mark that
+/// says so.
 final class LogImage {
     let scratch = ScratchDirectory()
     /// How many writes there are: number n is record n.
@@ -66,7 +67,8 @@ final class LogImage {
         return try WriteAheadLogScan(reading: path)
     }
 
-    /// How many writes a core finds that is started on a copy of the image with this log; nil when the start is refused as it should be.
+    /// How many writes a core finds that is started on a copy of the image with this log; nil when the start is refused as it
+    /// should be.
     func open(_ changed: [UInt8]) throws -> Int? {
         let path = "\(scratch.path)/open"
         run("rm", "-rf", path)
