@@ -55,6 +55,15 @@ private enum MergeNode {
     }
 }
 
+/// An unescaped name that is hashed in one piece, not byte by byte as a collection is.
+private struct NameKey: Hashable {
+    let bytes: ArraySlice<UInt8>
+
+    init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes }
+
+    func hash(into hasher: inout Hasher) { unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) } }
+}
+
 /// Writes the merged text.
 private struct Merge {
     let patch: [UInt8]
@@ -68,13 +77,14 @@ private struct Merge {
             create(node)
             return
         }
-        var positions: [ArraySlice<UInt8>: Int] = [:]
-        for (index, member) in members.enumerated() { positions[member.name.bytes(in: patch)] = index }
+        var positions: [NameKey: Int] = [:]
+        positions.reserveCapacity(members.count)
+        for (index, member) in members.enumerated() { positions[NameKey(member.name.bytes(in: patch))] = index }
         var isUsed = [Bool](repeating: false, count: members.count)
         var isFirst = true
         out.append(0x7B)
         try cursor.forEachMember { (cursor, name) throws(ThemisError) in
-            guard let position = positions[name.bytes(in: target)] else {
+            guard let position = positions[NameKey(name.bytes(in: target))] else {
                 let start = cursor.position
                 try cursor.skipValue()
                 writeName(target[name.range], &isFirst)

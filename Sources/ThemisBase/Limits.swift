@@ -11,7 +11,7 @@ public enum Limits {
     /// Operations of one JSON Patch.
     public static let patchOperations = 10_000
     /// Bytes written, members compared and elements moved by one JSON Patch: a few operations on large arrays cost more than many small ones.
-    public static let patchSteps = 100_000_000
+    public static let patchSteps = 4 * documentBytes
     /// Paths of one projection; each is compared with every member.
     public static let projectionFields = 64
     /// Field errors that one answer names.
