@@ -1,7 +1,7 @@
 /// Checks that bytes are JSON: RFC 8259, valid UTF-8, bounded depth, no name twice in one object. Any thread.
 ///
-/// Numbers may have any size and strings may hold escaped lone surrogates: both are kept as they are spelled. A byte order mark is refused,
-/// white space around the value is not. Time is linear in the number of bytes; nothing recurses.
+/// Numbers may have any size and strings may hold escaped lone surrogates: both are kept as they are spelled. A byte order mark
+/// is refused, white space around the value is not. Time is linear in the number of bytes; nothing recurses.
 public enum JSONDocument {
     /// Checks one JSON value.
     ///
@@ -11,10 +11,12 @@ public enum JSONDocument {
         _ = unsafe try walk(bytes, 0..<bytes.count, depth: depth, topMustBeObject: false, recordsMembers: false)
     }
 
-    /// Checks one JSON value, which is all of `bytes`, or all of `range` in it; offsets in errors count from the start of `bytes`.
+    /// Checks one JSON value, which is all of `bytes`, or all of `range` in it; offsets in errors count from the start of
+    /// `bytes`.
     ///
     /// - Throws: `invalid_json`, naming the offset of the first wrong byte and the reason.
-    public static func validate(_ bytes: [UInt8], in range: Range<Int>? = nil, depth: Int = Limits.jsonDepth) throws(ThemisError) {
+    public static func validate(_ bytes: [UInt8], in range: Range<Int>? = nil, depth: Int = Limits.jsonDepth) throws(ThemisError)
+    {
         _ = try walk(bytes, range, depth: depth, topMustBeObject: false, recordsMembers: false)
     }
 
@@ -50,7 +52,8 @@ public enum JSONDocument {
             do throws(ThemisError) {
                 return .success(
                     unsafe try walk(
-                        buffer, range ?? 0..<buffer.count, depth: depth, topMustBeObject: topMustBeObject, recordsMembers: recordsMembers))
+                        buffer, range ?? 0..<buffer.count, depth: depth, topMustBeObject: topMustBeObject,
+                        recordsMembers: recordsMembers))
             } catch {
                 return .failure(error)
             }

@@ -1,7 +1,7 @@
 /// What a body or a line of NDJSON wants done with one entity. Any thread.
 ///
-/// The document is not read into a tree: its range in the body is its exact text, with the order of its members and the spelling of its
-/// numbers. One walk checks the whole body.
+/// The document is not read into a tree: its range in the body is its exact text, with the order of its members and the spelling
+/// of its numbers. One walk checks the whole body.
 public struct JSONEnvelope: Sendable {
     /// What to do.
     public enum Operation: String, Sendable, CaseIterable {
@@ -41,10 +41,12 @@ public struct JSONEnvelope: Sendable {
         try JSONEnvelope(EnvelopeFields(bytes, in: range, known: ["key", "document"]), operation: .put)
     }
 
-    /// Reads a line `{"op":"put|patch|delete","key":…}` with `document` for a put and `patch` for a patch (an object: merge patch; an array:
-    /// JSON Patch). `if_match` names the version that the entity must have; `"if_none_match":"*"` lets a put only create.
+    /// Reads a line `{"op":"put|patch|delete","key":…}` with `document` for a put and `patch` for a patch (an object: merge
+    /// patch; an array: JSON Patch). `if_match` names the version that the entity must have; `"if_none_match":"*"` lets a put
+    /// only create.
     ///
-    /// - Throws: `invalid_json`, `unknown_parameter`, `invalid_request`, `invalid_key`, `body_too_large`. Offsets count from the start of `bytes`.
+    /// - Throws: `invalid_json`, `unknown_parameter`, `invalid_request`, `invalid_key`, `body_too_large`. Offsets count from the
+    ///   start of `bytes`.
     public static func line(_ bytes: [UInt8], in range: Range<Int>? = nil) throws(ThemisError) -> JSONEnvelope {
         let fields = try EnvelopeFields(bytes, in: range, known: ["op", "key", "document", "patch", "if_match", "if_none_match"])
         guard let word = try fields.string("op"), let operation = Operation(rawValue: word) else {
@@ -67,7 +69,8 @@ public struct JSONEnvelope: Sendable {
             try JSONDocument.checkSize(payload.count)
             patchFormat = nil
         case .patch:
-            payload = try fields.payload("patch", kinds: [.object, .array], "must be an object (merge patch) or an array (JSON Patch)")
+            payload = try fields.payload(
+                "patch", kinds: [.object, .array], "must be an object (merge patch) or an array (JSON Patch)")
             patchFormat = fields.bytes[payload.lowerBound] == 0x7B ? .merge : .operations
         case .delete:
             payload = 0..<0
@@ -117,7 +120,9 @@ private struct EnvelopeFields {
     /// A string, nil when absent.
     func string(_ field: String) throws(ThemisError) -> String? {
         guard let member = self[field] else { return nil }
-        guard let text = try JSONValue(checked: bytes, in: member.range).stringValue else { throw Self.error(field, "must be a string") }
+        guard let text = try JSONValue(checked: bytes, in: member.range).stringValue else {
+            throw Self.error(field, "must be a string")
+        }
         return text
     }
 

@@ -1,7 +1,7 @@
 /// The escapes of JSON strings. Any thread.
 enum JSONEscape {
-    /// The content of a string token without its quotes, unescaped to UTF-8. A lone surrogate becomes its three bytes of generalised UTF-8
-    /// (WTF-8), so that different strings stay different.
+    /// The content of a string token without its quotes, unescaped to UTF-8. A lone surrogate becomes its three bytes of
+    /// generalised UTF-8 (WTF-8), so that different strings stay different.
     ///
     /// Bytes that are not a valid token give some bytes, never a trap.
     static func unescaped(_ token: some RandomAccessCollection<UInt8>) -> [UInt8] {

@@ -19,7 +19,8 @@ public enum JSONMembers {
         /// The name, unescaped. `bytes` is the array that was read.
         public func name(in bytes: [UInt8]) -> String { String(decoding: nameBytes(in: bytes), as: UTF8.self) }
 
-        /// The name as bytes of UTF-8, unescaped; a lone surrogate has its three bytes of generalised UTF-8. Equal names have equal bytes.
+        /// The name as bytes of UTF-8, unescaped; a lone surrogate has its three bytes of generalised UTF-8. Equal names have
+        /// equal bytes.
         func nameBytes(in bytes: [UInt8]) -> ArraySlice<UInt8> {
             isNameEscaped ? JSONEscape.unescaped(bytes[nameRange])[...] : bytes[nameRange]
         }
@@ -35,7 +36,8 @@ public enum JSONMembers {
         try JSONDocument.walk(bytes, range, depth: depth, topMustBeObject: true, recordsMembers: true)
     }
 
-    /// The members, in their order, of an object that was checked before: a stored document, or a member's range of a checked body.
+    /// The members, in their order, of an object that was checked before: a stored document, or a member's range of a checked
+    /// body.
     ///
     /// Values are skipped, not looked into. Bytes that are not JSON give an error or a wrong range inside `bytes`, never a trap.
     ///

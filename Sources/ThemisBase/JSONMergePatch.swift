@@ -1,11 +1,12 @@
 /// JSON Merge Patch (RFC 7396) on bytes. Any thread.
 ///
-/// What the patch does not name is copied as it is spelled, in its order; new members follow in the order of the patch. Work is linear in
-/// both texts.
+/// What the patch does not name is copied as it is spelled, in its order; new members follow in the order of the patch. Work is
+/// linear in both texts.
 public enum JSONMergePatch {
     /// Applies `patch`, which is all of its array or `range` in it, to a stored document.
     ///
-    /// - Throws: `invalid_json` when the patch is not JSON; `unprocessable` when the result is not an object or is larger than 8 MiB.
+    /// - Throws: `invalid_json` when the patch is not JSON; `unprocessable` when the result is not an object or is larger than 8
+    ///   MiB.
     public static func apply(_ patch: [UInt8], in range: Range<Int>? = nil, to document: [UInt8]) throws(ThemisError) -> [UInt8] {
         let result = try merge(patch, in: range, to: document)
         try JSONPatch.checkResult(result)

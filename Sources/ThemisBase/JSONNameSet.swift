@@ -2,9 +2,9 @@ import Glibc
 
 /// The names of the objects that a walk has open, to refuse a name that comes twice in one object.
 ///
-/// Few names of an object are compared one with another; with more of them the object gets a hash table. It begins with a cheap hash, and
-/// when that one's names collide, by chance or by intent, it goes over to SipHash under a key that the process draws at its start, against
-/// which nobody can choose names. So the work is linear in any case.
+/// Few names of an object are compared one with another; with more of them the object gets a hash table. It begins with a cheap
+/// hash, and when that one's names collide, by chance or by intent, it goes over to SipHash under a key that the process draws at
+/// its start, against which nobody can choose names. So the work is linear in any case.
 @safe struct JSONNameSet {
     /// Where a name stands, without its quotes.
     struct Spelling {
@@ -39,7 +39,8 @@ import Glibc
 
     /// Names that are compared one with another before a table pays.
     private static let smallCount = 24
-    /// Occupied slots that one name may meet under the cheap hash. A table is at most half full, so that a good hash never comes near it.
+    /// Occupied slots that one name may meet under the cheap hash. A table is at most half full, so that a good hash never comes
+    /// near it.
     private static let probeLimit = 64
 
     /// The names of all open objects. A row in front of each object's names keeps where the outer object's names begin.
@@ -83,7 +84,9 @@ import Glibc
     @inline(__always) private mutating func append(_ name: Spelling, print: UInt64) {
         let length = UInt32(truncatingIfNeeded: name.end - name.start)
         entries.append(
-            Entry(print: print, start: UInt32(truncatingIfNeeded: name.start), lengthAndEscape: length << 1 | (name.isEscaped ? 1 : 0)))
+            Entry(
+                print: print, start: UInt32(truncatingIfNeeded: name.start),
+                lengthAndEscape: length << 1 | (name.isEscaped ? 1 : 0)))
     }
 
     // MARK: - Large objects

@@ -11,7 +11,9 @@ public struct JSONNumber: Sendable {
     /// A number as it is spelled; nil when the text is not a JSON number.
     public init?(spelling: String) {
         let bytes = Array(spelling.utf8)
-        guard let first = bytes.first, let last = bytes.last, JSONKind(firstByte: first) == .number, last > 0x20 else { return nil }
+        guard let first = bytes.first, let last = bytes.last, JSONKind(firstByte: first) == .number, last > 0x20 else {
+            return nil
+        }
         guard (try? JSONDocument.validate(bytes)) != nil else { return nil }
         self.spelling = spelling
     }

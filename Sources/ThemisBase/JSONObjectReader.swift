@@ -1,7 +1,7 @@
 /// Reads the object of a request field by field and collects everything that is wrong with it.
 ///
-/// A required field that is missing or wrong reads as a neutral value; `read` then throws one error that names every such field, and no
-/// field that nobody asked for is let through. An optional field that is `null` counts as absent.
+/// A required field that is missing or wrong reads as a neutral value; `read` then throws one error that names every such field,
+/// and no field that nobody asked for is let through. An optional field that is `null` counts as absent.
 ///
 ///     let query = try JSONObjectReader.read(body) { (fields) throws(ThemisError) in
 ///         Query(table: fields.string("table"), limit: fields.optionalInteger("limit", in: 1...1_000) ?? 100)
@@ -15,8 +15,9 @@ public struct JSONObjectReader {
 
     /// Reads a whole request body.
     ///
-    /// - Throws: `invalid_json`; what `body` throws; `unknown_parameter` naming each field that `body` did not read; `invalid_request` naming
-    ///   each field that is missing or wrong. Field errors go before an error of `body`, which may only follow from them.
+    /// - Throws: `invalid_json`; what `body` throws; `unknown_parameter` naming each field that `body` did not read;
+    ///   `invalid_request` naming each field that is missing or wrong. Field errors go before an error of `body`, which may only
+    ///   follow from them.
     public static func read<Result>(
         _ bytes: [UInt8], in range: Range<Int>? = nil, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result {
@@ -95,14 +96,17 @@ public struct JSONObjectReader {
     }
 
     /// Reads a field by `convert`, which says what it expected by returning nil.
-    private mutating func convert<Value>(_ field: String, _ expected: @autoclosure () -> String, _ convert: (JSONValue) -> Value?) -> Value? {
+    private mutating func convert<Value>(
+        _ field: String, _ expected: @autoclosure () -> String, _ convert: (JSONValue) -> Value?
+    ) -> Value? {
         guard let value = optionalValue(field) else { return nil }
         if let result = convert(value) { return result }
         refuse(field, "must be \(expected())")
         return nil
     }
 
-    private mutating func required<Value>(_ field: String, or neutral: Value, _ read: (inout JSONObjectReader) -> Value?) -> Value {
+    private mutating func required<Value>(_ field: String, or neutral: Value, _ read: (inout JSONObjectReader) -> Value?) -> Value
+    {
         let before = refused.count
         if let value = read(&self) { return value }
         if refused.count == before { refuse(field, "is missing") }
@@ -115,7 +119,8 @@ public struct JSONObjectReader {
     ///
     /// - Parameter length: bytes of UTF-8 allowed.
     public mutating func optionalString(_ field: String, length: ClosedRange<Int> = 0...Limits.documentBytes) -> String? {
-        let bound = length == 0...Limits.documentBytes ? "a string" : "a string of \(length.lowerBound)–\(length.upperBound) bytes"
+        let bound =
+            length == 0...Limits.documentBytes ? "a string" : "a string of \(length.lowerBound)–\(length.upperBound) bytes"
         return convert(field, bound) { value in
             value.stringValue.flatMap { length.contains($0.utf8.count) ? $0 : nil }
         }
@@ -131,7 +136,8 @@ public struct JSONObjectReader {
         _ field: String, in range: ClosedRange<Value> = Value.min...Value.max
     ) -> Value? {
         convert(field, "a whole number from \(range.lowerBound) to \(range.upperBound)") { value in
-            let number: Value? = value.int64Value.flatMap { Value(exactly: $0) } ?? value.uint64Value.flatMap { Value(exactly: $0) }
+            let number: Value? =
+                value.int64Value.flatMap { Value(exactly: $0) } ?? value.uint64Value.flatMap { Value(exactly: $0) }
             return number.flatMap { range.contains($0) ? $0 : nil }
         }
     }
@@ -165,7 +171,9 @@ public struct JSONObjectReader {
     public mutating func optionalWord<Word: RawRepresentable & CaseIterable>(
         _ field: String, of type: Word.Type
     ) -> Word? where Word.RawValue == String {
-        convert(field, "one of " + type.allCases.map(\.rawValue).joined(separator: ", ")) { $0.stringValue.flatMap { Word(rawValue: $0) } }
+        convert(field, "one of " + type.allCases.map(\.rawValue).joined(separator: ", ")) {
+            $0.stringValue.flatMap { Word(rawValue: $0) }
+        }
     }
 
     // MARK: - Arrays and objects
@@ -208,7 +216,8 @@ public struct JSONObjectReader {
         _ field: String, count: ClosedRange<Int>, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> [Result]? {
         let expected = "an array of \(count.lowerBound)–\(count.upperBound) objects"
-        guard let elements = convert(field, expected, { value in value.elements.flatMap { count.contains($0.count) ? $0 : nil } }) else {
+        guard let elements = convert(field, expected, { value in value.elements.flatMap { count.contains($0.count) ? $0 : nil } })
+        else {
             return nil
         }
         var results: [Result] = []

@@ -1,13 +1,13 @@
 /// JSON Patch (RFC 6902). Any thread.
 ///
-/// All operations apply or none. Members keep their order, numbers their spelling. The work of one patch is bounded, whatever its operations
-/// do to large arrays or by copying.
+/// All operations apply or none. Members keep their order, numbers their spelling. The work of one patch is bounded, whatever its
+/// operations do to large arrays or by copying.
 public enum JSONPatch {
     /// Applies `patch`, which is all of its array or `range` in it, to a stored document.
     ///
     /// - Throws: `invalid_json` when the patch is not JSON; `invalid_request` when it is not a list of at most 10 000 operations;
-    ///   `unprocessable` when an operation cannot be done, a test fails, or the result is not an object of at most 8 MiB and 128 levels.
-    ///   `fields` names the operation by its index, as in `[3].path`.
+    ///   `unprocessable` when an operation cannot be done, a test fails, or the result is not an object of at most 8 MiB and 128
+    ///   levels. `fields` names the operation by its index, as in `[3].path`.
     public static func apply(_ patch: [UInt8], in range: Range<Int>? = nil, to document: [UInt8]) throws(ThemisError) -> [UInt8] {
         let operations = try operations(patch, in: range)
         var tree = try JSONPatchTree(JSONValue(checked: document))
@@ -29,7 +29,8 @@ public enum JSONPatch {
     /// Checks what a patch has made.
     static func checkResult(_ result: [UInt8]) throws(ThemisError) {
         guard result.count <= Limits.documentBytes else {
-            throw ThemisError(.unprocessable, "the patched document has \(result.count) bytes; at most \(Limits.documentBytes) are stored")
+            throw ThemisError(
+                .unprocessable, "the patched document has \(result.count) bytes; at most \(Limits.documentBytes) are stored")
         }
         guard result.first(where: { $0 > 0x20 }) == 0x7B else {
             throw ThemisError(.unprocessable, "the patched document is not an object")
@@ -45,7 +46,8 @@ public enum JSONPatch {
             throw ThemisError(.invalidRequest, "a JSON Patch must be an array of operations, not \(value.kind.phrase)")
         }
         guard elements.count <= Limits.patchOperations else {
-            throw ThemisError(.invalidRequest, "the patch has \(elements.count) operations; at most \(Limits.patchOperations) are allowed")
+            throw ThemisError(
+                .invalidRequest, "the patch has \(elements.count) operations; at most \(Limits.patchOperations) are allowed")
         }
         var operations: [JSONPatchOperation] = []
         for (index, element) in elements.enumerated() {
@@ -66,7 +68,9 @@ public enum JSONPatch {
         guard element.kind == .object else { throw JSONPatchFault(nil, "must be an object") }
         func pointer(_ member: String) throws(JSONPatchFault) -> JSONPointer {
             guard let value = element[member] else { throw JSONPatchFault(member, "is missing") }
-            guard let text = value.stringValue, let pointer = JSONPointer(text) else { throw JSONPatchFault(member, "must be a JSON Pointer") }
+            guard let text = value.stringValue, let pointer = JSONPointer(text) else {
+                throw JSONPatchFault(member, "must be a JSON Pointer")
+            }
             guard pointer.tokens.count <= Limits.jsonDepth else {
                 throw JSONPatchFault(member, "is deeper than \(Limits.jsonDepth) levels")
             }

@@ -1,7 +1,7 @@
 /// A document while a JSON Patch changes it.
 ///
-/// No pointer has more than 128 tokens and no value is put where it would reach deeper than 128 levels, so that recursion stays shallow. Size
-/// and steps are counted before the work is done: copying a value into itself again and again ends with an error.
+/// No pointer has more than 128 tokens and no value is put where it would reach deeper than 128 levels, so that recursion stays
+/// shallow. Size and steps are counted before the work is done: copying a value into itself again and again ends with an error.
 struct JSONPatchTree {
     /// The document.
     private(set) var root: JSONValue
@@ -58,7 +58,9 @@ struct JSONPatchTree {
                 return nil
             default: throw JSONPatchFault("path", "leads into a value that is neither an object nor an array")
             }
-        } whole: { _ in value }
+        } whole: { _ in
+            value
+        }
     }
 
     private mutating func replace(with value: JSONValue, at path: JSONPointer) throws(JSONPatchFault) {
@@ -78,7 +80,9 @@ struct JSONPatchTree {
                 return elements[index]
             default: return nil
             }
-        } whole: { _ in value }
+        } whole: { _ in
+            value
+        }
     }
 
     private mutating func remove(at path: JSONPointer, _ member: String) throws(JSONPatchFault) -> JSONValue {
@@ -100,7 +104,9 @@ struct JSONPatchTree {
             default: break
             }
             return removed
-        } whole: { $0 }
+        } whole: {
+            $0
+        }
         return removed
     }
 
@@ -120,7 +126,8 @@ struct JSONPatchTree {
 
     // MARK: - Walking
 
-    /// Hands the container that holds the last token to `body`, which returns the value that went away; the whole document to `whole`.
+    /// Hands the container that holds the last token to `body`, which returns the value that went away; the whole document to
+    /// `whole`.
     private mutating func edit(
         _ path: JSONPointer, _ member: String,
         _ body: (inout JSONValue, String, inout Int) throws(JSONPatchFault) -> JSONValue?, whole: (JSONValue) -> JSONValue

@@ -1,7 +1,7 @@
 /// Which parts of a document a reader wants: `a,b.c`. Any thread.
 ///
-/// A path goes from object to object by names without dots; it does not enter arrays. What is there keeps its order and spelling; what is
-/// not there is left out, with the objects that would then be empty.
+/// A path goes from object to object by names without dots; it does not enter arrays. What is there keeps its order and spelling;
+/// what is not there is left out, with the objects that would then be empty.
 public struct JSONProjection: Sendable {
     private struct Node {
         var name: [UInt8] = []
@@ -43,7 +43,9 @@ public struct JSONProjection: Sendable {
         for path in paths {
             let segments = path.utf8.split(separator: 0x2E, omittingEmptySubsequences: false).map(Array.init)
             guard segments.allSatisfy({ !$0.isEmpty }) else { throw Self.error("has an empty path or name; write it as a,b.c") }
-            guard segments.count <= Limits.jsonDepth else { throw Self.error("has a path of more than \(Limits.jsonDepth) names") }
+            guard segments.count <= Limits.jsonDepth else {
+                throw Self.error("has a path of more than \(Limits.jsonDepth) names")
+            }
             root.insert(segments[...])
         }
     }

@@ -1,8 +1,8 @@
 /// A JSON value as a tree, for requests, configuration, patches and comparisons. Any thread.
 ///
-/// Documents themselves are kept as bytes (`JSONDocument`, `JSONMembers`). Numbers keep their spelling, objects the order of their members.
-/// Equality is by value: numbers by what they are worth, strings and names by code points (not by Swift's canonical equivalence), objects
-/// regardless of order. Trees are at most 256 levels deep when they come from outside.
+/// Documents themselves are kept as bytes (`JSONDocument`, `JSONMembers`). Numbers keep their spelling, objects the order of
+/// their members. Equality is by value: numbers by what they are worth, strings and names by code points (not by Swift's
+/// canonical equivalence), objects regardless of order. Trees are at most 256 levels deep when they come from outside.
 public enum JSONValue: Sendable {
     /// `null`.
     case null
@@ -161,7 +161,8 @@ extension JSONValue {
 // MARK: - Literals
 
 // No nil literal: `condition ? nil : value` would silently become `null` where an optional is meant.
-extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral,
+extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
+    ExpressibleByStringLiteral,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
     /// `true` or `false`.

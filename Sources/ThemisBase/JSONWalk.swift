@@ -61,7 +61,8 @@ struct JSONFault: Error, Equatable {
     mutating func run(topMustBeObject: Bool) throws(JSONFault) {
         guard end < Int(Int32.max) else { throw JSONFault(offset: position, reason: .tooLong) }
         skipSpace()
-        if position + 2 < end, unsafe base[position] == 0xEF, unsafe base[position + 1] == 0xBB, unsafe base[position + 2] == 0xBF {
+        if position + 2 < end, unsafe base[position] == 0xEF, unsafe base[position + 1] == 0xBB, unsafe base[position + 2] == 0xBF
+        {
             throw fault(.byteOrderMark)
         }
         if topMustBeObject, position < end, unsafe base[position] != 0x7B { throw fault(.notObject) }
@@ -176,7 +177,8 @@ struct JSONFault: Error, Equatable {
         skipSpace()
         guard position < end else { return }
         let kind = unsafe JSONKind(firstByte: base[position]) ?? .null
-        members.append(.init(nameStart: nameStart, nameEnd: nameEnd, isNameEscaped: isEscaped, start: position, end: position, kind: kind))
+        members.append(
+            .init(nameStart: nameStart, nameEnd: nameEnd, isNameEscaped: isEscaped, start: position, end: position, kind: kind))
     }
 
     // MARK: - Tokens
@@ -249,8 +251,8 @@ struct JSONFault: Error, Equatable {
         var offset = position + 1
         var isEscaped = false
         while true {
-            // Eight bytes at a time to the first quote, backslash, control character or byte of a longer sequence. A borrow can mark a
-            // byte falsely only above one that is marked rightly, so the lowest mark is exact.
+            // Eight bytes at a time to the first quote, backslash, control character or byte of a longer sequence. A borrow can
+            // mark a byte falsely only above one that is marked rightly, so the lowest mark is exact.
             while offset + 8 <= end {
                 let bytes = word(offset)
                 let quote = (bytes ^ 0x2222_2222_2222_2222) &- 0x0101_0101_0101_0101
@@ -291,14 +293,17 @@ struct JSONFault: Error, Equatable {
             guard offset + 6 <= end else { throw JSONFault(offset: end, reason: .endOfText) }
             for index in (offset + 2)..<(offset + 6) {
                 let byte = unsafe base[index]
-                guard isDigit(byte) || (byte | 0x20) &- 0x61 < 6 else { throw JSONFault(offset: offset, reason: .malformedEscape) }
+                guard isDigit(byte) || (byte | 0x20) &- 0x61 < 6 else {
+                    throw JSONFault(offset: offset, reason: .malformedEscape)
+                }
             }
             return offset + 6
         default: throw JSONFault(offset: offset, reason: .malformedEscape)
         }
     }
 
-    /// The offset behind a run of sequences of two to four bytes: the table of Unicode 15, 3.9, "well-formed UTF-8 byte sequences".
+    /// The offset behind a run of sequences of two to four bytes: the table of Unicode 15, 3.9, "well-formed UTF-8 byte
+    /// sequences".
     private func sequence(_ start: Int) throws(JSONFault) -> Int {
         var offset = start
         while offset < end {

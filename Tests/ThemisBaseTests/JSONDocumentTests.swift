@@ -15,20 +15,29 @@ import ThemisBase
     }
 
     @Test(arguments: [
-        "null", "true", " false ", "0", "-0", "-1.5e+10", "1E400", "123456789012345678901234567890.5", "\"\"", "[]", "{}", "[[],{}]", "\t[\r\n1 , 2 ]\n",
-        #"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, #""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#, #""\ud800""#, #"{"\udc00\ud800":1}"#, "\"é€😀\u{7F}\"",
+        "null", "true", " false ", "0", "-0", "-1.5e+10", "1E400", "123456789012345678901234567890.5", "\"\"", "[]", "{}",
+        "[[],{}]", "\t[\r\n1 , 2 ]\n",
+        #"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, #""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#, #""\ud800""#,
+        #"{"\udc00\ud800":1}"#, "\"é€😀\u{7F}\"",
         "{\n        \"a\": 1\n}", #"{"":1}"#, "\"\u{FEFF}\"",
     ])
     func `valid JSON is accepted`(text: String) { #expect(fault(text) == nil) }
 
     @Test(arguments: [
-        ("", 0, "ends"), ("  ", 2, "ends"), ("nul", 3, "ends"), ("nulL", 0, "value"), ("True", 0, "value"), ("01", 1, "number"), ("-", 1, "ends"),
-        ("-x", 1, "number"), ("+1", 0, "value"), (".5", 0, "value"), ("1.", 2, "ends"), ("1.x", 2, "number"), ("1e", 2, "ends"), ("1e+-1", 3, "number"),
-        ("1 2", 2, "follows"), ("[1,]", 3, "value"), ("[1 2]", 3, "','"), ("[1}", 2, "','"), ("{]", 1, "name"), ("{\"a\"}", 4, "':'"),
-        ("{\"a\":}", 5, "value"), ("{\"a\":1,}", 7, "name"), ("{'a':1}", 1, "name"), ("{a:1}", 1, "name"), ("[", 1, "ends"), ("{\"a\":1", 6, "ends"),
-        ("\"a", 2, "ends"), ("\"a\\", 3, "ends"), ("\"\\x\"", 1, "escape"), ("\"\\u12g4\"", 1, "escape"), ("\"\\u12", 5, "ends"), ("\"a\u{1}\"", 2, "control"),
-        ("\"a\nb\"", 2, "control"), ("[NaN]", 1, "value"), ("[Infinity]", 1, "value"), ("[1] x", 4, "follows"), ("/**/1", 0, "value"), ("\u{FEFF}{}", 0, "mark"),
-        ("\u{A0}1", 0, "value"), ("]", 0, "value"), ("{\"a\":1]", 6, "','"), ("{\"a\" 1}", 5, "':'"), ("{,}", 1, "name"), ("[,]", 1, "value"), ("0x1", 1, "follows"),
+        ("", 0, "ends"), ("  ", 2, "ends"), ("nul", 3, "ends"), ("nulL", 0, "value"), ("True", 0, "value"), ("01", 1, "number"),
+        ("-", 1, "ends"),
+        ("-x", 1, "number"), ("+1", 0, "value"), (".5", 0, "value"), ("1.", 2, "ends"), ("1.x", 2, "number"), ("1e", 2, "ends"),
+        ("1e+-1", 3, "number"),
+        ("1 2", 2, "follows"), ("[1,]", 3, "value"), ("[1 2]", 3, "','"), ("[1}", 2, "','"), ("{]", 1, "name"),
+        ("{\"a\"}", 4, "':'"),
+        ("{\"a\":}", 5, "value"), ("{\"a\":1,}", 7, "name"), ("{'a':1}", 1, "name"), ("{a:1}", 1, "name"), ("[", 1, "ends"),
+        ("{\"a\":1", 6, "ends"),
+        ("\"a", 2, "ends"), ("\"a\\", 3, "ends"), ("\"\\x\"", 1, "escape"), ("\"\\u12g4\"", 1, "escape"), ("\"\\u12", 5, "ends"),
+        ("\"a\u{1}\"", 2, "control"),
+        ("\"a\nb\"", 2, "control"), ("[NaN]", 1, "value"), ("[Infinity]", 1, "value"), ("[1] x", 4, "follows"),
+        ("/**/1", 0, "value"), ("\u{FEFF}{}", 0, "mark"),
+        ("\u{A0}1", 0, "value"), ("]", 0, "value"), ("{\"a\":1]", 6, "','"), ("{\"a\" 1}", 5, "':'"), ("{,}", 1, "name"),
+        ("[,]", 1, "value"), ("0x1", 1, "follows"),
         ("\u{0}", 0, "value"), ("1\u{0}", 1, "follows"), ("-01", 2, "number"), ("{\"abcdefgh\":1,\"abcdefgh\":2}", 14, "twice"),
     ])
     func `invalid JSON is refused with the offset and the reason`(text: String, offset: Int, reason: String) {
@@ -37,11 +46,14 @@ import ThemisBase
         #expect(message?.contains(reason) == true, "\(message ?? "accepted")")
     }
 
-    @Test(arguments: [
-        [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xE2, 0x82], [0xE2, 0x28, 0xA1],
-        [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF0, 0x9F, 0x98], [0xF4, 0x90, 0x80, 0x80],
-        [0xF5, 0x80, 0x80, 0x80], [0xFE], [0xFF],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF],
+            [0xE2, 0x82], [0xE2, 0x28, 0xA1],
+            [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF0, 0x9F, 0x98],
+            [0xF4, 0x90, 0x80, 0x80],
+            [0xF5, 0x80, 0x80, 0x80], [0xFE], [0xFF],
+        ] as [[UInt8]])
     func `invalid UTF-8 is refused`(sequence: [UInt8]) {
         for padding in 0..<10 {
             let head = [0x22] + [UInt8](repeating: 0x61, count: padding)
@@ -65,7 +77,8 @@ import ThemisBase
     @Test func `a body 5 000 deep is refused with a clear error`() {
         let deep = String(repeating: "{\"a\":[", count: 2_500) + String(repeating: "]}", count: 2_500)
         #expect(fault(deep) == "invalid JSON at byte 384: nested too deeply (at most 128 levels)")
-        #expect(fault(String(repeating: "[", count: 1_000_000)) == "invalid JSON at byte 128: nested too deeply (at most 128 levels)")
+        #expect(
+            fault(String(repeating: "[", count: 1_000_000)) == "invalid JSON at byte 128: nested too deeply (at most 128 levels)")
     }
 
     @Test(arguments: [1, 2, 63, 64, 65, 127, 128, 129, 192, 256])

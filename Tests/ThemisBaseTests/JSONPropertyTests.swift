@@ -8,7 +8,9 @@ import ThemisTestKit
 private struct JSONTextGenerator {
     var random: SeededRandom
 
-    private mutating func pick<Element>(_ choices: [Element]) -> Element { choices[Int.random(in: 0..<choices.count, using: &random)] }
+    private mutating func pick<Element>(_ choices: [Element]) -> Element {
+        choices[Int.random(in: 0..<choices.count, using: &random)]
+    }
 
     private mutating func space() -> String { pick(["", "", "", "", " ", "\n    ", "\t", "\r\n", "\n          "]) }
 
@@ -43,14 +45,20 @@ private struct JSONTextGenerator {
     }
 
     private mutating func number() -> String {
-        let whole = pick(["0", "1", "-0", "-7", "42", "18446744073709551615", "-9223372036854775808", "123456789012345678901234567890"])
-        return whole + pick(["", "", ".0", ".50", ".123456789012345678901"]) + pick(["", "", "", "e0", "E+2", "e-3", "e400", "e99999999999999999999"])
+        let whole = pick([
+            "0", "1", "-0", "-7", "42", "18446744073709551615", "-9223372036854775808", "123456789012345678901234567890",
+        ])
+        return whole + pick(["", "", ".0", ".50", ".123456789012345678901"])
+            + pick(["", "", "", "e0", "E+2", "e-3", "e400", "e99999999999999999999"])
     }
 
     private mutating func string() -> String {
         let parts = (0..<pick([0, 1, 1, 2, 3, 9])).map { _ in
-            pick(["a", "b", "key", "longer text ", "é", "€", "😀", "\u{7F}", "e\u{301}", "\u{FEFF}", #"\""#, #"\\"#, #"\/"#, #"\n"#, #"\u0000"#, #"\u00e9"#,
-                #"\uD83D\uDE00"#, #"\ud83d"#, #"\uDE00"#, #"\u0061"#])
+            pick([
+                "a", "b", "key", "longer text ", "é", "€", "😀", "\u{7F}", "e\u{301}", "\u{FEFF}", #"\""#, #"\\"#, #"\/"#, #"\n"#,
+                #"\u0000"#, #"\u00e9"#,
+                #"\uD83D\uDE00"#, #"\ud83d"#, #"\uDE00"#, #"\u0061"#,
+            ])
         }
         return "\"" + parts.joined() + "\""
     }

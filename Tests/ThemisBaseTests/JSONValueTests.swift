@@ -6,8 +6,10 @@ import ThemisBase
     private func text(_ value: JSONValue) -> String { String(decoding: value.bytes, as: UTF8.self) }
 
     @Test(arguments: [
-        "null", "[true,false,null]", "{}", "[]", "[[[]],{}]", #"{"b":1,"a":{"z":1.50,"y":-0,"x":1E+2}}"#, #"["\"\\\n\r\t\u0001\u007f/é😀"]"#,
-        "[18446744073709551615,-9223372036854775808,9007199254740993,1e400,123456789012345678901234567890.000]", #"["\ud800","x\uDFFFy"]"#,
+        "null", "[true,false,null]", "{}", "[]", "[[[]],{}]", #"{"b":1,"a":{"z":1.50,"y":-0,"x":1E+2}}"#,
+        #"["\"\\\n\r\t\u0001\u007f/é😀"]"#,
+        "[18446744073709551615,-9223372036854775808,9007199254740993,1e400,123456789012345678901234567890.000]",
+        #"["\ud800","x\uDFFFy"]"#,
         #"{"\uD800":1,"\uD801":2}"#,
     ])
     func `a tree is written as it was read`(json: String) throws { #expect(text(try parse(json)) == json) }
@@ -18,7 +20,8 @@ import ThemisBase
     }
 
     @Test func `64-bit integers survive exactly`() throws {
-        let values = try #require(try parse("[18446744073709551615,9223372036854775807,-9223372036854775808,9007199254740993]").elements)
+        let values = try #require(
+            try parse("[18446744073709551615,9223372036854775807,-9223372036854775808,9007199254740993]").elements)
         #expect(values[0].uint64Value == .max)
         #expect(values[0].int64Value == nil)
         #expect(values[1].int64Value == .max)
@@ -30,10 +33,13 @@ import ThemisBase
         #expect(text(.integer(Int64.min)) == "-9223372036854775808")
     }
 
-    @Test(arguments: [
-        ("1.0", 1), ("1e3", 1_000), ("1000e-3", 1), ("-0", 0), ("0e5", 0), ("0.000", 0), ("-12.50e1", -125), ("9223372036854775807.0", Int64.max),
-        ("0.1", nil), ("1e19", nil), ("9223372036854775808", nil), ("1e-1", nil), ("1e99999999999999999999", nil), ("1e400", nil),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("1.0", 1), ("1e3", 1_000), ("1000e-3", 1), ("-0", 0), ("0e5", 0), ("0.000", 0), ("-12.50e1", -125),
+            ("9223372036854775807.0", Int64.max),
+            ("0.1", nil), ("1e19", nil), ("9223372036854775808", nil), ("1e-1", nil), ("1e99999999999999999999", nil),
+            ("1e400", nil),
+        ] as [(String, Int64?)])
     func `a whole number is recognised in every spelling`(spelling: String, expected: Int64?) {
         #expect(JSONNumber(spelling: spelling)?.int64 == expected)
     }
@@ -46,11 +52,14 @@ import ThemisBase
         #expect(JSONNumber(Double.nan)?.spelling == nil)
         #expect(JSONNumber(-Double.infinity)?.spelling == nil)
         #expect(JSONNumber(1e21)?.double == 1e21)
-        for bad in ["", "1 ", " 1", "+1", "01", "1.", ".5", "x", "\"1\"", "[1]", "1e", "NaN"] { #expect(JSONNumber(spelling: bad) == nil, "\(bad)") }
+        for bad in ["", "1 ", " 1", "+1", "01", "1.", ".5", "x", "\"1\"", "[1]", "1e", "NaN"] {
+            #expect(JSONNumber(spelling: bad) == nil, "\(bad)")
+        }
     }
 
     @Test(arguments: [
-        ("1", "1.0"), ("10", "1e1"), ("1e-1", "0.1"), ("0", "-0.0e7"), ("123456789012345678901234567890", "1.23456789012345678901234567890E29"),
+        ("1", "1.0"), ("10", "1e1"), ("1e-1", "0.1"), ("0", "-0.0e7"),
+        ("123456789012345678901234567890", "1.23456789012345678901234567890E29"),
         ("-5e2", "-500"), ("1e99999999999999999999", "1.0e99999999999999999999"), ("0e99999999999999999999", "0"),
     ])
     func `numbers are equal by value`(left: String, right: String) throws {
@@ -60,8 +69,10 @@ import ThemisBase
 
     @Test(arguments: [
         ("1", "-1"), ("9007199254740993", "9007199254740992"), ("0.1", "0.10000000000000001"), ("1e400", "1e401"),
-        ("18446744073709551616", "18446744073709551617"), ("1e99999999999999999999", "1e99999999999999999998"), ("1", "\"1\""), ("null", "false"),
-        ("\"é\"", "\"e\u{301}\""), (#""\ud800""#, "\"\u{FFFD}\""), ("[1,2]", "[2,1]"), ("[]", "{}"), (#"{"a":1}"#, #"{"a":1,"b":2}"#),
+        ("18446744073709551616", "18446744073709551617"), ("1e99999999999999999999", "1e99999999999999999998"), ("1", "\"1\""),
+        ("null", "false"),
+        ("\"é\"", "\"e\u{301}\""), (#""\ud800""#, "\"\u{FFFD}\""), ("[1,2]", "[2,1]"), ("[]", "{}"),
+        (#"{"a":1}"#, #"{"a":1,"b":2}"#),
         (#"{"a":null}"#, #"{"b":null}"#), (#"{"\ud800":1}"#, #"{"\ud801":1}"#), ("{\"é\":1}", "{\"e\u{301}\":1}"),
     ])
     func `different values are unequal`(left: String, right: String) throws { #expect(try parse(left) != parse(right)) }
@@ -114,26 +125,32 @@ import ThemisBase
             var query = Query(
                 table: fields.string("table", length: 1...5), limit: fields.optionalInteger("limit", in: 1...100) ?? 10,
                 reverse: fields.optionalBool("reverse") ?? false, keys: fields.optionalStrings("keys", count: 1...3) ?? [])
-            query.range = try fields.optionalObjects("range", count: 0...5) { (inner) throws(ThemisError) in inner.integer("gte") }
+            query.range = try fields.optionalObjects("range", count: 0...5) { (inner) throws(ThemisError) in inner.integer("gte")
+            }
             return query
         }
     }
 
     @Test func `a request object is read by its fields`() throws {
-        let query = try read(#"{"table":"t","limit":1e1,"reverse":true,"keys":["a","b"],"range":[{"gte":-5},{"gte":9223372036854775807}]}"#)
+        let query = try read(
+            #"{"table":"t","limit":1e1,"reverse":true,"keys":["a","b"],"range":[{"gte":-5},{"gte":9223372036854775807}]}"#)
         #expect(query == Query(table: "t", limit: 10, reverse: true, keys: ["a", "b"], range: [-5, .max]))
         #expect(try read(#"{"table":"t","limit":null,"range":null}"#) == Query(table: "t", limit: 10))
     }
 
     @Test func `unknown fields are all named`() {
-        let error = #expect(throws: ThemisError.self) { try read(#"{"table":"t","limitt":1,"range":[{"gte":1,"gt":2}],"x":null}"#) }
+        let error = #expect(throws: ThemisError.self) {
+            try read(#"{"table":"t","limitt":1,"range":[{"gte":1,"gt":2}],"x":null}"#)
+        }
         #expect(error?.code == .unknownParameter)
         #expect(error?.message == "unknown field: range[0].gt, limitt, x")
         #expect(error?.fields.map(\.field) == ["range[0].gt", "limitt", "x"])
     }
 
     @Test func `missing and wrong fields are all named`() {
-        let error = #expect(throws: ThemisError.self) { try read(#"{"limit":101,"reverse":"yes","keys":[1],"range":[{},{"gte":1.5},3]}"#) }
+        let error = #expect(throws: ThemisError.self) {
+            try read(#"{"limit":101,"reverse":"yes","keys":[1],"range":[{},{"gte":1.5},3]}"#)
+        }
         #expect(error?.code == .invalidRequest)
         #expect(
             error?.fields == [
@@ -198,14 +215,20 @@ import ThemisBase
     @Test(arguments: [
         (#"{"key":"t:1","document":{}}"#, "invalid_request"), (#"{"op":"upsert","key":"t:1","document":{}}"#, "invalid_request"),
         (#"{"op":"put","document":{}}"#, "invalid_request"), (#"{"op":"put","key":"t:1"}"#, "invalid_request"),
-        (#"{"op":"put","key":"t:1","document":[]}"#, "invalid_request"), (#"{"op":"put","key":1,"document":{}}"#, "invalid_request"),
-        (#"{"op":"put","key":"t1","document":{}}"#, "invalid_key"), (#"{"op":"put","key":"t:\ud800","document":{}}"#, "invalid_request"),
-        (#"{"op":"delete","key":"t:1","document":{}}"#, "invalid_request"), (#"{"op":"put","key":"t:1","patch":{},"document":{}}"#, "invalid_request"),
-        (#"{"op":"patch","key":"t:1","patch":1}"#, "invalid_request"), (#"{"op":"delete","key":"t:1","if_none_match":"*"}"#, "invalid_request"),
+        (#"{"op":"put","key":"t:1","document":[]}"#, "invalid_request"),
+        (#"{"op":"put","key":1,"document":{}}"#, "invalid_request"),
+        (#"{"op":"put","key":"t1","document":{}}"#, "invalid_key"),
+        (#"{"op":"put","key":"t:\ud800","document":{}}"#, "invalid_request"),
+        (#"{"op":"delete","key":"t:1","document":{}}"#, "invalid_request"),
+        (#"{"op":"put","key":"t:1","patch":{},"document":{}}"#, "invalid_request"),
+        (#"{"op":"patch","key":"t:1","patch":1}"#, "invalid_request"),
+        (#"{"op":"delete","key":"t:1","if_none_match":"*"}"#, "invalid_request"),
         (#"{"op":"put","key":"t:1","document":{},"if_none_match":"7"}"#, "invalid_request"),
         (#"{"op":"put","key":"t:1","document":{},"if_none_match":"*","if_match":"7"}"#, "invalid_request"),
-        (#"{"op":"put","key":"t:1","documnet":{},"ttl":1}"#, "unknown_parameter"), (#"{"op":"put","key":"t:1","document":{"a":1,"a":2}}"#, "invalid_json"),
-        (#"{"op":"put","key":"t:1","key":"t:2","document":{}}"#, "invalid_json"), (#"["op"]"#, "invalid_json"), ("", "invalid_json"),
+        (#"{"op":"put","key":"t:1","documnet":{},"ttl":1}"#, "unknown_parameter"),
+        (#"{"op":"put","key":"t:1","document":{"a":1,"a":2}}"#, "invalid_json"),
+        (#"{"op":"put","key":"t:1","key":"t:2","document":{}}"#, "invalid_json"), (#"["op"]"#, "invalid_json"),
+        ("", "invalid_json"),
     ])
     func `a wrong line is refused by its reason`(json: String, code: String) {
         let error = #expect(throws: ThemisError.self) { try JSONEnvelope.line(Array(json.utf8)) }
@@ -213,7 +236,9 @@ import ThemisBase
     }
 
     @Test func `a document may be as deep in an envelope as by itself`() throws {
-        func nested(_ depth: Int) -> String { String(repeating: "{\"a\":", count: depth - 1) + "{}" + String(repeating: "}", count: depth - 1) }
+        func nested(_ depth: Int) -> String {
+            String(repeating: "{\"a\":", count: depth - 1) + "{}" + String(repeating: "}", count: depth - 1)
+        }
         #expect(try payload(#"{"op":"put","key":"t:1","document":\#(nested(128))}"#) == nested(128))
         #expect(throws: ThemisError.self) { try payload(#"{"op":"put","key":"t:1","document":\#(nested(129))}"#) }
     }
