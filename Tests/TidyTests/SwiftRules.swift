@@ -61,8 +61,9 @@ extension SwiftRule {
             name: "no trap by a force", repair: "Throw a ThemisError, or state the bug as a precondition with a sentence.",
             bad: "let a = try! f()", good: "let a = try f()", applies: { $0.isProduct },
             finds: { source, line in
-                source.words[line].contains("fatalError") || source.code[line].contains("try!")
-                    || source.code[line].contains("as!")
+                // Without memory there is nothing left to throw with.
+                let isForced = source.words[line].contains("fatalError") && !source.lines[line].contains("out of memory")
+                return isForced || source.code[line].contains("try!") || source.code[line].contains("as!")
             }),
         SwiftRule(
             name: "output goes through the Logger", repair: "Use telemetry.log; only a Main.swift prints.",
