@@ -34,4 +34,25 @@ import ThemisTestKit
         #expect(Set(ports).count == 5)
         for port in ports { #expect(throws: ClientFailure.self) { try ClientSocket(port: port) } }
     }
+
+    @Test func `the test's own client understands a server that is not ours`() throws {
+        let folder = NSTemporaryDirectory() + "themis-server-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try "{\"n\":1}".write(toFile: "\(folder)/a.json", atomically: true, encoding: .utf8)
+        let port = try FreePort.some(1)[0]
+        let server = try LaunchedProcess(
+            "/usr/bin/python3",
+            ["-m", "http.server", "--protocol", "HTTP/1.1", "--bind", "127.0.0.1", "--directory", folder, String(port)],
+            logPath: "\(folder)/log")
+        let client = HTTPClient(port: port, milliseconds: 2_000)
+        try Patience.wait(10, "Python's server", log: server.logPath) { (try? client.get("/a.json").status) == 200 }
+        let answer = try client.get("/a.json")
+        #expect(answer.number("n") == 1)
+        #expect(answer["content-type"] == "application/json")
+        #expect(try client.get("/b.json").status == 404)
+        #expect(try client.send("HEAD", "/a.json").body.isEmpty)
+        #expect(try client.send("PUT", "/a.json", body: []).status == 501)
+        #expect(try client.get("/a.json").status == 200)
+    }
 }
