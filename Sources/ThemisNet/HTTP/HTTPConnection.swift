@@ -140,7 +140,7 @@ import ThemisBase
         }
         server.observer?(
             HTTPObservation(
-                routeIndex: nil, method: .other, status: status, microseconds: 0, requestBytes: 0, answerBytes: body.count))
+                routeIndex: nil, routeClass: nil, method: .other, status: status, microseconds: 0, requestBytes: 0, answerBytes: body.count))
         stream.finish()
     }
 
@@ -235,7 +235,7 @@ import ThemisBase
             return stream.close(.peer)
         }
         mustClose = mustClose || !stream.hasUnusedInput
-        switch current.route?.routeClass {
+        switch current.routeClass {
         case .streamIn, .streamOut, .wait: stream.close(.peer)
         // A client that only closed its sending half still gets its answer, if that is quick.
         case .unary, .job, nil: endedSince = server.nowMilliseconds
@@ -298,7 +298,7 @@ import ThemisBase
         let awaitsContinue = exchange.head.expectation == .continue100 && !hasSentContinue
         guard !body.isComplete, !isBodyPaused, !awaitsContinue else { return restartWindow(body, now) }
         if body.receivedBytes != bodyProgressBytes { (bodyProgressBytes, bodyProgressAt) = (body.receivedBytes, now) }
-        if exchange.route?.routeClass == .streamIn {
+        if exchange.routeClass == .streamIn {
             let isIdle = now - bodyProgressAt > Int64(timeouts.streamIdleMilliseconds)
             let isWindowOver = now - bodySince > Int64(timeouts.streamRateMilliseconds)
             let isTrickle =

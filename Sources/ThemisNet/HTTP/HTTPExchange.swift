@@ -90,6 +90,23 @@ public import ThemisTelemetry
             server.telemetry.time.monotonicMilliseconds() + Int64(milliseconds) + Int64(Limits.waitMarginMilliseconds)
     }
 
+    /// How the bounds of this request work: its route's class, or the one it became. Nil without a route.
+    public private(set) var routeClass: RouteClass?
+
+    /// For routes that are a stream only for some requests, as their headers say: from now on the bounds of `routeClass` hold. Called
+    /// before the body is read and before the answer begins.
+    public func become(_ routeClass: RouteClass) {
+        self.routeClass = routeClass
+        switch routeClass {
+        case .streamIn, .streamOut: deadlineMilliseconds = nil
+        case .unary, .job, .wait: setDeadline()
+        }
+    }
+
+    private func setDeadline() {
+        deadlineMilliseconds = Int64(startedNanoseconds / 1_000_000) + Int64(server.requestTimeoutMilliseconds)
+    }
+
     // MARK: Running
 
     /// Finds the route, checks what can be checked without the handler, and starts the handler.
@@ -106,11 +123,7 @@ public import ThemisTelemetry
                 throw ThemisError(.expectationFailed, "only `Expect: 100-continue` is known")
             }
             body.isGzipped = try isGzipped()
-            switch route.routeClass {
-            case .unary, .job, .wait:
-                deadlineMilliseconds = Int64(startedNanoseconds / 1_000_000) + Int64(server.requestTimeoutMilliseconds)
-            case .streamIn, .streamOut: break
-            }
+            become(route.routeClass)
             task = NetLoop.spawn { await self.run(route) }
         } catch {
             fail(error)
@@ -340,7 +353,7 @@ public import ThemisTelemetry
         let elapsed = server.telemetry.time.monotonicNanoseconds() - startedNanoseconds
         observer(
             HTTPObservation(
-                routeIndex: routeIndex, method: head.method, status: status, microseconds: Int64(elapsed / 1_000),
+                routeIndex: routeIndex, routeClass: routeClass, method: head.method, status: status, microseconds: Int64(elapsed / 1_000),
                 requestBytes: body.receivedBytes, answerBytes: answeredBytes))
     }
 }
@@ -349,6 +362,8 @@ public import ThemisTelemetry
 public struct HTTPObservation: Sendable {
     /// The index of the route in the router; nil when none matched.
     public let routeIndex: Int?
+    /// How the bounds of the request worked; nil when no route matched.
+    public let routeClass: RouteClass?
     /// The method.
     public let method: HTTPMethod
     /// The status answered; 499 when the client went away before.
