@@ -89,6 +89,7 @@ let package = Package(
         .executableTarget(
             name: "StorageProbe", dependencies: ["ThemisBase", "ThemisTelemetry", "ThemisStorage"], path: "Tests/StorageProbe",
             swiftSettings: swiftSettings),
+        tests("ServiceTests", ["ThemisBase", "ThemisRPC", "ThemisGateway", "ThemisTestKit"]),
     ],
     cxxLanguageStandard: .cxx17
 )

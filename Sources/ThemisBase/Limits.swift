@@ -24,6 +24,10 @@ public enum Limits {
     public static let pageBytes = 32 << 20
     /// Operations in an atomic bulk request: they are prepared, checked and written as one batch.
     public static let atomicOperations = 10_000
+    /// Longest time to live of an entity, in seconds: a hundred years. Longer ones would not fit once they are points of time in milliseconds.
+    public static let ttlSeconds: Int64 = 100 * 366 * 24 * 3_600
+    /// Lines of one bulk stream that the core has and has not answered: each holds its key until then.
+    public static let bulkLinesInFlight = 8_192
     /// Bytes in an atomic bulk request.
     public static let atomicBytes = 32 << 20
     /// One NDJSON line: a document and its envelope.
