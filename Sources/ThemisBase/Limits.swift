@@ -58,6 +58,8 @@ public enum Limits {
     public static let chunkBytes = 1 << 30
     /// Chunk extensions of one body together: they carry nothing for us.
     public static let chunkExtensionBytes = 4 << 10
+    /// Interim answers (1xx) that a client reads over before the answer itself.
+    public static let interimAnswers = 16
     /// Time for the headers of one request, in milliseconds: a slow sender holds only its own connection.
     public static let headerMilliseconds = 10_000
     /// Time for the body of one unary request, in milliseconds.

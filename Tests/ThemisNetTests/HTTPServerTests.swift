@@ -188,6 +188,43 @@ import ThemisTestKit
         fixture.server.stop()
     }
 
+    @Test @NetLoop func `garbage in pieces is answered or closed, and the process lives`() async throws {
+        let fixture = try ServerFixture()
+        var random = SeededRandom(seed: Seed.current())
+        let seeds = HTTPParserTests.accepted.map(\.0) + HTTPParserTests.refused.map { String($0.0.prefix(200)) }
+        for round in 0..<150 {
+            var bytes = Array(try #require(seeds.randomElement(using: &random)).utf8)
+            if !round.isMultiple(of: 3) {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            let client = try await fixture.client()
+            while !bytes.isEmpty, client.stream.isOpen {
+                let count = Int.random(in: 1...bytes.count, using: &random)
+                client.send(Array(bytes.prefix(count)))
+                bytes.removeFirst(count)
+                await Task.yield()
+            }
+            if round.isMultiple(of: 2) { client.stream.finish() } else { client.stream.close() }
+        }
+        let client = try await fixture.client()
+        #expect(try await client.request(request("GET", "/hello")).status == 200)
+        client.stream.close()
+        try await client.events.wait { fixture.server.connectionCount == 0 }
+        fixture.server.stop()
+    }
+
+    @Test(arguments: ["GET /no\u{1}", "GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /hello HT"])
+    @NetLoop func `an answer that closes may come while buffered input is being read`(text: String) async throws {
+        let fixture = try ServerFixture()
+        let client = try await fixture.client()
+        client.send(Array(text.utf8.prefix(6)))
+        try await NetLoop.sleep(milliseconds: 20)
+        client.send(Array(text.utf8.dropFirst(6)))
+        #expect(try await [400, 404].contains(client.answer().status))
+        try await client.waitForClose()
+        fixture.server.stop()
+    }
+
     @Test @NetLoop func `HTTP 1 0 closes unless it asks to stay`() async throws {
         let fixture = try ServerFixture()
         let client = try await fixture.client()

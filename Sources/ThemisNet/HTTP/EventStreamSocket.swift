@@ -15,7 +15,7 @@ public protocol EventStreamOwner: AnyObject {
 /// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the
 /// owner. The loop keeps an open stream; the stream keeps its owner until it has closed.
 @NetLoop public final class EventStreamSocket {
-    private let descriptor: OwnedDescriptor
+    private var descriptor: Int32
     private let server: HTTPServer
     private var owner: (any EventStreamOwner)?
     private var pending: [UInt8]
@@ -28,7 +28,7 @@ public protocol EventStreamOwner: AnyObject {
     public var tag = 0
 
     init(descriptor: Int32, pending: [UInt8], isChunking: Bool, server: HTTPServer, owner: any EventStreamOwner) {
-        self.descriptor = OwnedDescriptor(descriptor)
+        self.descriptor = descriptor
         self.pending = pending
         self.isChunking = isChunking
         self.server = server
@@ -38,8 +38,10 @@ public protocol EventStreamOwner: AnyObject {
         if EventStreamSet.shared.add(self, descriptor: descriptor) { _ = sendPending() } else { close() }
     }
 
+    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+
     /// Whether it can still be written to.
-    public var isOpen: Bool { descriptor.number >= 0 }
+    public var isOpen: Bool { descriptor >= 0 }
 
     /// Whether bytes that were announced are still owed: the next `send` must begin with exactly what was not accepted.
     public var isWithinChunk: Bool { owed > 0 }
@@ -72,7 +74,8 @@ public protocol EventStreamOwner: AnyObject {
     public func close() {
         guard isOpen else { return }
         EventStreamSet.shared.remove(token)
-        descriptor.close()
+        _ = Glibc.close(descriptor)
+        descriptor = -1
         pending = []
         server.eventStreamClosed()
         guard let owner else { return }
@@ -104,7 +107,7 @@ public protocol EventStreamOwner: AnyObject {
     /// Returns the bytes taken of all three parts; notes when the kernel is full.
     private func write(prefix: [UInt8], _ payload: UnsafeRawBufferPointer, suffix: [UInt8]) -> Int {
         let sent = unsafe themis_send_parts(
-            descriptor.number, prefix, prefix.count, payload.baseAddress, payload.count, suffix, suffix.count)
+            descriptor, prefix, prefix.count, payload.baseAddress, payload.count, suffix, suffix.count)
         if sent < prefix.count + payload.count + suffix.count { block(sent < 0 ? errno : EAGAIN) }
         return sent
     }
@@ -113,14 +116,15 @@ public protocol EventStreamOwner: AnyObject {
         guard !pending.isEmpty else { return true }
         guard isOpen, !isBlocked else { return false }
         let sent = unsafe pending.withUnsafeBytes { unsafe write(prefix: [], $0, suffix: []) }
-        if sent > 0 { pending.removeFirst(sent) }
+        // All of it, nearly always: an emptied array must not keep its memory for the life of the stream.
+        if sent > 0 { pending = sent == pending.count ? [] : Array(pending[sent...]) }
         return pending.isEmpty
     }
 
     private func block(_ error: Int32) {
         guard error == EAGAIN || error == EINTR else { return close() }
         isBlocked = true
-        if !EventStreamSet.shared.watch(token, descriptor: descriptor.number, writable: true) { close() }
+        if !EventStreamSet.shared.watch(token, descriptor: descriptor, writable: true) { close() }
     }
 
     fileprivate func becameReady(_ state: UInt8) {
@@ -129,14 +133,14 @@ public protocol EventStreamOwner: AnyObject {
         guard isOpen, state & 2 != 0, isBlocked else { return }
         isBlocked = false
         guard sendPending() else { return }
-        _ = EventStreamSet.shared.watch(token, descriptor: descriptor.number, writable: false)
+        _ = EventStreamSet.shared.watch(token, descriptor: descriptor, writable: false)
         owner?.becameWritable(self)
     }
 
     /// A subscriber has nothing to say; what it says is not kept.
     private func discardInput() {
         let scratch = unsafe Scratch.shared.bytes
-        let count = unsafe recv(descriptor.number, scratch.baseAddress, scratch.count, 0)
+        let count = unsafe recv(descriptor, scratch.baseAddress, scratch.count, 0)
         if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { close() }
     }
 }

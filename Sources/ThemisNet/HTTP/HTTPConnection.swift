@@ -42,7 +42,7 @@ import ThemisBase
         isParsing = true
         defer { isParsing = false }
         do {
-            while stream.isOpen, unsafe try step(UnsafeRawBufferPointer(rebasing: bytes[used...]), &used) {}
+            while stream.isOpen, !stream.isFinishing, unsafe try step(UnsafeRawBufferPointer(rebasing: bytes[used...]), &used) {}
         } catch {
             refuse(error)
             return bytes.count
@@ -155,7 +155,6 @@ import ThemisBase
             stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
             restartBodyClock()
         }
-        exchange.body.isWanted = true
         bodyWasTaken()
     }
 
@@ -236,9 +235,9 @@ import ThemisBase
         }
         mustClose = mustClose || !stream.hasUnusedInput
         switch current.routeClass {
-        case .streamIn, .streamOut, .wait: stream.close(.peer)
+        case .streamOut, .wait: stream.close(.peer)
         // A client that only closed its sending half still gets its answer, if that is quick.
-        case .unary, .job, nil: endedSince = server.nowMilliseconds
+        case .unary, .job, .streamIn, nil: endedSince = server.nowMilliseconds
         }
     }
 

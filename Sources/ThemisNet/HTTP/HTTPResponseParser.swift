@@ -35,6 +35,7 @@ public struct HTTPResponseParser: Sendable {
     private let isHead: Bool
     private var state = State.head
     private var scanner = HeadScanner()
+    private var interims = 0
 
     /// A parser of one answer.
     ///
@@ -88,7 +89,11 @@ public struct HTTPResponseParser: Sendable {
         used += scanner.position
         scanner = HeadScanner()
         let isHTTP10 = line[7] == 0x30
-        if status < 200, status != 101 { return unsafe try nextHead(UnsafeRawBufferPointer(rebasing: bytes[length...]), &used) }
+        if status < 200, status != 101 {
+            interims += 1
+            guard interims <= Limits.interimAnswers else { throw ThemisError(.malformedHTTP, "too many interim answers (1xx)") }
+            return unsafe try nextHead(UnsafeRawBufferPointer(rebasing: bytes[length...]), &used)
+        }
         var framing = HTTPBodyFraming.none
         var connection = ConnectionOptions()
         for range in fields.ranges {

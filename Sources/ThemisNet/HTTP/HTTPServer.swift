@@ -210,7 +210,17 @@ public struct HTTPServerOptions: Sendable {
 
     func countParseError() { parseErrors.add() }
 
-    func makeRequestID() -> String { RequestID.make(using: &random) }
+    /// Sixteen hexadecimal digits, as `RequestID` makes them; written here without an array, because every request has one.
+    func makeRequestID() -> String {
+        let number: UInt64 = random.next()
+        return unsafe String(unsafeUninitializedCapacity: 16) { digits in
+            for index in 0..<16 {
+                let digit = UInt8(truncatingIfNeeded: number >> UInt64(60 - 4 * index)) & 15
+                unsafe digits[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
+            }
+            return 16
+        }
+    }
 
     func currentDate() -> StaticDate {
         date.refresh(wallMilliseconds: telemetry.time.wallMilliseconds())

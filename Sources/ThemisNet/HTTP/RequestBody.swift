@@ -13,8 +13,6 @@ struct RequestBody {
     private(set) var error: ThemisError?
     private var waiter: CheckedContinuation<Void, Never>?
     var inflater: GzipInflater?
-    /// Whether the handler has begun to read.
-    var isWanted = false
 
     init(framing: HTTPBodyFraming, isGzipped: Bool) {
         self.framing = framing

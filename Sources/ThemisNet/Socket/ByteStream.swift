@@ -66,7 +66,8 @@ public protocol ByteStreamHandler: AnyObject {
     private var isDirty = false
     private var isBlocked = false
     private var hasEnded = false
-    private var isFinishing = false
+    /// Whether `finish` was called: nothing more is read or written.
+    public private(set) var isFinishing = false
     private var hasShutDown = false
     private var linger: LoopTimer?
     private var discardedBytes = 0
@@ -149,7 +150,7 @@ public protocol ByteStreamHandler: AnyObject {
             guard count > 0 else { return receiveFailed(count) }
             receivedBytes += UInt64(count)
             let used = unsafe offer(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-            if isOpen, used < count { unsafe input.append(UnsafeRawBufferPointer(rebasing: scratch[used..<count])) }
+            if isOpen, !isFinishing, used < count { unsafe input.append(UnsafeRawBufferPointer(rebasing: scratch[used..<count])) }
         } else {
             let room = unsafe input.writable(minimum: 16 << 10)
             let count = unsafe recv(socket.number, room.baseAddress, min(room.count, 64 << 10), 0)
@@ -174,7 +175,8 @@ public protocol ByteStreamHandler: AnyObject {
     private func offerInput() {
         guard isOpen, !isOffering, !isReadingPaused, !isFinishing, !input.isEmpty else { return }
         let used = unsafe offer(input.readable)
-        if isOpen { input.consume(used) }
+        guard isOpen else { return }
+        if isFinishing { input.release() } else { input.consume(used) }
     }
 
     /// The handler may pause, close or write meanwhile, but is not called again before it has returned.
@@ -279,7 +281,8 @@ public protocol ByteStreamHandler: AnyObject {
     public func finish() {
         guard isOpen, !isFinishing else { return }
         isFinishing = true
-        input.release()
+        // While the handler looks at the input its memory must stay.
+        if !isOffering { input.release() }
         if output.isEmpty { shutDownWriting() } else { becameDirty() }
         updateInterest()
     }
