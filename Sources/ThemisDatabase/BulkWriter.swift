@@ -4,7 +4,8 @@ import ThemisTelemetry
 
 /// A stream of writes: prepared beside each other on the pool, ordered as they were submitted, each for itself.
 ///
-/// Two writes to the same key happen in the order of the stream. Idempotency keys do not apply. Any thread may submit, one at a time.
+/// Two writes to the same key happen in the order of the stream. Idempotency keys do not apply. Any thread may submit, one at a
+/// time.
 public final class BulkWriter: Sendable {
     private struct State {
         /// The next group to be numbered.
@@ -27,8 +28,9 @@ public final class BulkWriter: Sendable {
 
     /// Submits the next operations of the stream, best 64–512 of them and not more than 1 MiB.
     ///
-    /// The caller bounds how many groups are on their way. `completion` gets one result for each operation, in their order; groups are
-    /// answered in the order of the stream, unless one is refused as a whole. On the committer's thread, or where the group was prepared.
+    /// The caller bounds how many groups are on their way. `completion` gets one result for each operation, in their order;
+    /// groups are answered in the order of the stream, unless one is refused as a whole. On the committer's thread, or where
+    /// the group was prepared.
     public func submit(
         _ operations: [WriteOperation], completion: @escaping @Sendable ([Result<OperationResult, ThemisError>]) -> Void
     ) {

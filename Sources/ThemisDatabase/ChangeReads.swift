@@ -67,7 +67,8 @@ struct ChangesPageBuilder {
             // The name is known as long as the log holds a record of the table.
             let name = catalog.name(of: ChangeRecord.table(of: record)) ?? TableName(stored: "")
             changes.append(
-                ChangeRecord.change(sequence: sequence, ordinal: ordinal, record: record, table: name, oldValues: request.oldValues))
+                ChangeRecord.change(
+                    sequence: sequence, ordinal: ordinal, record: record, table: name, oldValues: request.oldValues))
             bytes += record.count
         }
         // A system record belongs to the data record that comes next: the position stays before it.
@@ -85,10 +86,12 @@ struct ChangesPageBuilder {
 extension Database {
     /// One page of the change log, from memory when it is recent. May read the disk.
     ///
-    /// Pages hold whole transactions, so they may be larger than asked. System records come with the data record that follows them.
+    /// Pages hold whole transactions, so they may be larger than asked. System records come with the data record that follows
+    /// them.
     ///
-    /// - Throws: `history_gone` (members `oldest_sequence`, `latest_sequence`), `epoch_changed` (member `epoch`), `sequence_ahead`,
-    ///   `invalid_request`, `unprocessable` (old values of a table that keeps none), `data_corrupt`, `cancelled`, `deadline_exceeded`.
+    /// - Throws: `history_gone` (members `oldest_sequence`, `latest_sequence`), `epoch_changed` (member `epoch`),
+    ///   `sequence_ahead`, `invalid_request`, `unprocessable` (old values of a table that keeps none), `data_corrupt`,
+    ///   `cancelled`, `deadline_exceeded`.
     public func readChanges(_ request: ChangesRequest, _ call: CallContext = CallContext()) throws(ThemisError) -> ChangesPage {
         try call.check(telemetry.time)
         guard (1...Limits.changefeedPage).contains(request.limit) else {
@@ -100,7 +103,9 @@ extension Database {
         let after = request.after ?? latest
         try checkPosition(after, epoch: request.epoch, latest: latest)
         let catalog = published.catalog
-        if request.oldValues, let name = request.filter.table, let table = catalog.byName[name.text], !table.settings.keepsOldValues {
+        if request.oldValues, let name = request.filter.table, let table = catalog.byName[name.text],
+            !table.settings.keepsOldValues
+        {
             throw ThemisError(.unprocessable, "table \(name.text) keeps no old values; set `cdc.old_values` on it")
         }
         var builder = ChangesPageBuilder(request, after: after, catalog)

@@ -33,13 +33,16 @@ enum ChangeRecord {
     ///
     /// - Throws: `data_corrupt`.
     static func position(ofKey key: [UInt8]) throws(ThemisError) -> (sequence: SequenceNumber, ordinal: UInt16) {
-        guard key.count == 10 else { throw ThemisError(.dataCorrupt, "a key of the change log has \(key.count) bytes; 10 are right") }
+        guard key.count == 10 else {
+            throw ThemisError(.dataCorrupt, "a key of the change log has \(key.count) bytes; 10 are right")
+        }
         return (key.load(UInt64.self, at: 0), key.load(UInt16.self, at: 8))
     }
 
     /// A record without what the committer decides. `value` nil: a delete.
     static func data(
-        table: UInt32, pk: some Collection<UInt8>, value: ArraySlice<UInt8>?, oldValue: ArraySlice<UInt8>?, cause: ChangeCause = .request
+        table: UInt32, pk: some Collection<UInt8>, value: ArraySlice<UInt8>?, oldValue: ArraySlice<UInt8>?,
+        cause: ChangeCause = .request
     ) -> [UInt8] {
         var record: [UInt8] = []
         record.reserveCapacity(headerBytes + pk.count + (value?.count ?? 0) + (oldValue?.count ?? 0))
@@ -113,6 +116,7 @@ enum ChangeRecord {
             version: record.load(UInt64.self, at: versionOffset), previousVersion: record.load(UInt64.self, at: previousOffset),
             timestampMilliseconds: timestamp(of: record), transactionIndex: transactionIndex(of: record),
             transactionCount: transactionCount(of: record), cause: ChangeCause(rawValue: record[2]) ?? .request,
-            value: record[pk.endIndex..<valueEnd], oldValue: oldValues && record[1] & hasOldValue != 0 ? record[valueEnd...] : nil)
+            value: record[pk.endIndex..<valueEnd], oldValue: oldValues && record[1] & hasOldValue != 0 ? record[valueEnd...] : nil
+        )
     }
 }

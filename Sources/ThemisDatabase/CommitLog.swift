@@ -1,9 +1,11 @@
 import ThemisBase
 import ThemisStorage
 
-/// The third stage: takes encoded batches one after another and tells when they are stored. Later a replicated log takes its place.
+/// The third stage: takes encoded batches one after another and tells when they are stored. Later a replicated log takes its
+/// place.
 ///
-/// Embedded: log and apply are one write of the engine. A thread of its own, so that the next batch is ordered while the disk works.
+/// Embedded: log and apply are one write of the engine. A thread of its own, so that the next batch is ordered while the disk
+/// works.
 final class CommitLog: Sendable {
     /// What happened.
     enum Event: Sendable {

@@ -80,23 +80,25 @@ final class Committer: Sendable {
 
     /// Accepts a write. Refusals are answered at once, on this thread.
     func submit(_ write: PendingWrite) {
-        let refusal: ThemisError? = stopped.withLock { $0 } ?? inbox.withLock { inbox in
-            if inbox.isClosing {
-                return ThemisError(.shuttingDown, "the database is closing", outcome: .notCommitted, retryAfterSeconds: 1)
+        let refusal: ThemisError? =
+            stopped.withLock { $0 }
+            ?? inbox.withLock { inbox in
+                if inbox.isClosing {
+                    return ThemisError(.shuttingDown, "the database is closing", outcome: .notCommitted, retryAfterSeconds: 1)
+                }
+                let isTooMuch =
+                    inbox.operations + write.admittedOperations > options.queuedOperations
+                    || inbox.bytes + write.admittedBytes > options.queuedBytes
+                // One that is larger than the whole queue may pass when it is alone.
+                if isTooMuch, inbox.operations > 0 {
+                    return ThemisError(
+                        .overloaded, "too many writes are waiting for the disk", outcome: .notCommitted, retryAfterSeconds: 1)
+                }
+                inbox.operations += write.admittedOperations
+                inbox.bytes += write.admittedBytes
+                inbox.arrived.append(write)
+                return nil
             }
-            let isTooMuch =
-                inbox.operations + write.admittedOperations > options.queuedOperations
-                || inbox.bytes + write.admittedBytes > options.queuedBytes
-            // One that is larger than the whole queue may pass when it is alone.
-            if isTooMuch, inbox.operations > 0 {
-                return ThemisError(
-                    .overloaded, "too many writes are waiting for the disk", outcome: .notCommitted, retryAfterSeconds: 1)
-            }
-            inbox.operations += write.admittedOperations
-            inbox.bytes += write.admittedBytes
-            inbox.arrived.append(write)
-            return nil
-        }
         if let refusal {
             metrics.refused.add()
             write.fail(refusal)
@@ -205,7 +207,10 @@ final class Committer: Sendable {
     private func wait(mayDraw: Bool, isReady: Bool) -> Work {
         func look(_ inbox: inout Inbox) -> Work? {
             let isOver = inbox.isClosing && inbox.operations == 0 && inbox.event == nil
-            guard isReady || inbox.isWoken || inbox.event != nil || inbox.synced != nil || (mayDraw && !inbox.arrived.isEmpty) || isOver else { return nil }
+            guard
+                isReady || inbox.isWoken || inbox.event != nil || inbox.synced != nil || (mayDraw && !inbox.arrived.isEmpty)
+                    || isOver
+            else { return nil }
             var work = Work(event: inbox.event, synced: inbox.synced, isOver: isOver)
             inbox.event = nil
             inbox.synced = nil
@@ -328,7 +333,8 @@ final class Committer: Sendable {
         }
     }
 
-    /// Ends the committer's service: only a new process can tell what is on disk. Writes that wait are answered when they are drawn.
+    /// Ends the committer's service: only a new process can tell what is on disk. Writes that wait are answered when they are
+    /// drawn.
     private func stop(_ error: ThemisError) {
         let isFirst = stopped.withLock { stopped in
             defer { stopped = stopped ?? Self.stoppedError }
@@ -353,6 +359,7 @@ final class Committer: Sendable {
 
     private static var stoppedError: ThemisError {
         ThemisError(
-            .shuttingDown, "a sync failed; the process ends and opens its data again", outcome: .notCommitted, retryAfterSeconds: 1)
+            .shuttingDown, "a sync failed; the process ends and opens its data again", outcome: .notCommitted,
+            retryAfterSeconds: 1)
     }
 }

@@ -4,8 +4,8 @@ public import ThemisTelemetry
 
 /// The entities, their tables and the log of their changes, over one storage engine.
 ///
-/// Functions are synchronous and may be called from any thread; what may touch the disk says so and belongs on a pool. Writes answer by a
-/// completion, on the committer's thread: it must be cheap. Nothing here knows of event loops.
+/// Functions are synchronous and may be called from any thread; what may touch the disk says so and belongs on a pool. Writes
+/// answer by a completion, on the committer's thread: it must be cheap. Nothing here knows of event loops.
 public final class Database: Sendable {
     let engine: any StorageEngine
     let options: DatabaseOptions
@@ -30,7 +30,10 @@ public final class Database: Sendable {
         if let mark = options.durableMark { try check(mark, state, isCut: options.startsNewEpoch) }
         telemetry.log.info(
             "database opened",
-            [(.sequence, String(state.end.sequence)), (.epoch, state.epochs.last?.id ?? ""), (.count, String(state.catalog.byID.count))])
+            [
+                (.sequence, String(state.end.sequence)), (.epoch, state.epochs.last?.id ?? ""),
+                (.count, String(state.catalog.byID.count)),
+            ])
         let database = Database(engine, state, options, telemetry)
         do throws(ThemisError) {
             try database.resumeJobs()
@@ -52,7 +55,8 @@ public final class Database: Sendable {
         guard epoch.number == recorded.epoch, state.end.sequence >= recorded.sequence else {
             throw ThemisError(
                 .logDamaged,
-                "the data ends at sequence \(state.end.sequence), but \(recorded.sequence) was durable: acknowledged writes are missing; "
+                "the data ends at sequence \(state.end.sequence), but \(recorded.sequence) was durable: acknowledged writes are "
+                    + "missing; "
                     + "restore a snapshot (--restore), or start once with --salvage to keep what is readable under a new epoch")
         }
     }
@@ -85,9 +89,9 @@ public final class Database: Sendable {
     /// Prepares and submits one write. Prepares on the calling thread: it parses, and reads what is there, maybe from the disk.
     ///
     /// `completion` is called exactly once: on the calling thread when the write is refused before it was submitted, else on the
-    /// committer's thread, after the change is published. Errors beside those of the document: `precondition_failed`, `not_found` (patch),
-    /// `idempotency_mismatch`, `too_many_requests`, `overloaded`, `deadline_exceeded`, `cancelled`, `disk_full`, `storage_read_only`,
-    /// `commit_unknown`, `shutting_down`; those of the server's state carry an outcome.
+    /// committer's thread, after the change is published. Errors beside those of the document: `precondition_failed`,
+    /// `not_found` (patch), `idempotency_mismatch`, `too_many_requests`, `overloaded`, `deadline_exceeded`, `cancelled`,
+    /// `disk_full`, `storage_read_only`, `commit_unknown`, `shutting_down`; those of the server's state carry an outcome.
     public func write(
         _ operation: WriteOperation, _ context: WriteContext = WriteContext(),
         completion: @escaping @Sendable (Result<OperationResult, ThemisError>) -> Void
@@ -95,7 +99,8 @@ public final class Database: Sendable {
         submit([operation], .single(completion), context)
     }
 
-    /// All or nothing: one transaction in the change log. 1–10,000 operations, at most 32 MiB; two on the same entity see each other.
+    /// All or nothing: one transaction in the change log. 1–10,000 operations, at most 32 MiB; two on the same entity see each
+    /// other.
     ///
     /// The error of an operation names it as `operations[i]` in `fields`. Otherwise as `write`.
     public func writeAtomic(
@@ -103,13 +108,16 @@ public final class Database: Sendable {
         completion: @escaping @Sendable (Result<TransactionResult, ThemisError>) -> Void
     ) {
         let bytes = operations.reduce(0) { $0 + $1.change.byteCount }
-        guard !operations.isEmpty else { return completion(.failure(ThemisError(.invalidRequest, "a transaction needs an operation"))) }
+        guard !operations.isEmpty else {
+            return completion(.failure(ThemisError(.invalidRequest, "a transaction needs an operation")))
+        }
         guard operations.count <= Limits.atomicOperations, bytes <= Limits.atomicBytes else {
             return completion(
                 .failure(
                     ThemisError(
                         .bodyTooLarge,
-                        "a transaction has at most \(Limits.atomicOperations) operations and \(Limits.atomicBytes) bytes; this has "
+                        "a transaction has at most \(Limits.atomicOperations) operations and \(Limits.atomicBytes) bytes; "
+                            + "this has "
                             + "\(operations.count) and \(bytes)")))
         }
         submit(operations, .atomic(completion), context)
@@ -131,7 +139,8 @@ public final class Database: Sendable {
             }
             if let token = context.idempotency {
                 var idempotency = PreparedIdempotency(
-                    digest: IdempotencyRecord.digest(principal: context.principal, key: token.key), fingerprint: token.fingerprint)
+                    digest: IdempotencyRecord.digest(principal: context.principal, key: token.key), fingerprint: token.fingerprint
+                )
                 let results = try prepare.lookUp(&idempotency)
                 write.idempotency = idempotency
                 if let results {
@@ -164,7 +173,8 @@ public final class Database: Sendable {
     /// Ends the calls of the listener with this token. One that is running may still finish.
     public func removeListener(_ token: UInt64) { published.silence(token) }
 
-    /// Calls `body` once: with nil as soon as reads see `sequence`, with an error when the deadline passes or the database closes.
+    /// Calls `body` once: with nil as soon as reads see `sequence`, with an error when the deadline passes or the database
+    /// closes.
     ///
     /// On the calling thread when it is reached already, else on the committer's.
     public func waitForSequence(

@@ -5,7 +5,8 @@ public import ThemisStorage
 public enum CommitDurability: Sendable {
     /// It is on disk.
     case sync
-    /// It is in the operating system's hands and on disk within 100 ms. Answers carry `durable: false`; the feed waits for the disk.
+    /// It is in the operating system's hands and on disk within 100 ms. Answers carry `durable: false`; the feed waits for the
+    /// disk.
     case relaxed
 }
 
@@ -23,7 +24,8 @@ public struct DatabaseOptions: Sendable {
     public var startsNewEpoch = false
     /// Notes what is durable, apart from the engine; a start that finds less refuses. The owner closes it after the database.
     public var durableMark: DurableMark?
-    /// Runs work that may take long, such as preparing a write again. Everything it accepts must run, also while the database closes.
+    /// Runs work that may take long, such as preparing a write again. Everything it accepts must run, also while the database
+    /// closes.
     ///
     /// Without it the work is done where it arises, which may be the committer.
     public var execute: @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }

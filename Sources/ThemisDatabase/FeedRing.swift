@@ -50,7 +50,8 @@ final class FeedRing: Sendable {
         }
     }
 
-    /// Records behind the position, with a sequence not above `upTo`, at most `count`; nil when the ring does not reach back so far.
+    /// Records behind the position, with a sequence not above `upTo`, at most `count`; nil when the ring does not reach back so
+    /// far.
     func records(
         behind position: (sequence: SequenceNumber, ordinal: UInt16), upTo: SequenceNumber, count: Int
     ) -> ArraySlice<LogRecord>? {
@@ -70,7 +71,8 @@ final class FeedRing: Sendable {
         }
     }
 
-    /// A reader behind a data record also wants the system records that hang at it: once one of them is gone, he cannot be served.
+    /// A reader behind a data record also wants the system records that hang at it: once one of them is gone, he cannot be
+    /// served.
     private static func floor(behind sequence: SequenceNumber, _ ordinal: UInt16) -> SequenceNumber {
         ordinal == 0 ? sequence : sequence + 1
     }

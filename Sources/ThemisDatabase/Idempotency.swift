@@ -3,8 +3,8 @@ import ThemisStorage
 
 /// The stored form of answers under idempotency keys (docs/data-format.md, "Idempotency").
 ///
-/// Answer: key `0 | SHA-256 of principal and key`, value `format u8 | fingerprint 32 | commit ts u64 | first sequence u64 | count varint |
-/// kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value.
+/// Answer: key `0 | SHA-256 of principal and key`, value `format u8 | fingerprint 32 | commit ts u64 | first sequence u64 |
+/// count varint | kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value.
 enum IdempotencyRecord {
     static let format: UInt8 = 1
 
@@ -161,7 +161,7 @@ extension OrderStage {
 
     /// Decides about a write with an idempotency key before any of its operations.
     func admit(_ idempotency: PreparedIdempotency, _ write: PendingWrite) -> Admission {
-        if let known = recent.keyed(idempotency.digest) {
+        if let known = recent.keyed(idempotency.digest), batch.now - known.timestamp < Limits.idempotencyMilliseconds {
             if known.fingerprint != idempotency.fingerprint {
                 refuse(write, PrepareStage.mismatch)
             } else if known.write.isAnswered {
@@ -194,7 +194,8 @@ extension OrderStage {
             refuse(
                 write,
                 ThemisError(
-                    .tooManyRequests, "as many idempotency keys as can be kept were used within 24 hours; write without one, or wait",
+                    .tooManyRequests,
+                    "as many idempotency keys as can be kept were used within 24 hours; write without one, or wait",
                     outcome: .notCommitted, retryAfterSeconds: 60))
             return .answered
         }
@@ -220,6 +221,8 @@ extension OrderStage {
         batch.bytes.put(.idempotency, key, answer)
         batch.bytes.put(.idempotency, IdempotencyRecord.timeKey(batch.now, idempotency.digest), [])
         use { $0.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
-        note(keyed: idempotency.digest, RecentCommits.KeyedAnswer(fingerprint: idempotency.fingerprint, write: write))
+        note(
+            keyed: idempotency.digest,
+            RecentCommits.KeyedAnswer(timestamp: batch.now, fingerprint: idempotency.fingerprint, write: write))
     }
 }

@@ -3,8 +3,8 @@ import ThemisStorage
 
 /// The stored form of a job that deletes a range (docs/data-format.md, "Meta"): it goes on after a restart.
 ///
-/// `format u8 | state u8 | table id u32 | last sequence u64 | started ms u64 | ended ms u64 | done u64 | total u64 | table | prefix`, texts
-/// with their length.
+/// `format u8 | state u8 | table id u32 | last sequence u64 | started ms u64 | ended ms u64 | done u64 | total u64 | table |
+/// prefix`, texts with their length.
 struct DeleteRangeRecord: Sendable {
     static let format: UInt8 = 1
 

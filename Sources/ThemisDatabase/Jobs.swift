@@ -18,7 +18,8 @@ extension Database {
     /// Asks a job to stop; what it did stands. The answer is its state before; nil when there is no such job.
     public func cancelJob(_ id: String) -> Job? { board.cancel(id) }
 
-    /// Runs `work` as a job on a thread of its own. It must look at `progress.cancellation` now and then. It does not outlive the process.
+    /// Runs `work` as a job on a thread of its own. It must look at `progress.cancellation` now and then. It does not outlive
+    /// the process.
     ///
     /// - Throws: `shutting_down`.
     public func startJob(
@@ -33,7 +34,8 @@ extension Database {
 
     /// Deletes every entity of `table` whose pk begins with `prefix`, as a job that survives a restart.
     ///
-    /// Each deletion is a change record of its own. Entities that change after the job was asked for stay. Waits for the disk once.
+    /// Each deletion is a change record of its own. Entities that change after the job was asked for stay. Waits for the disk
+    /// once.
     ///
     /// - Throws: `not_found`; the errors of a write.
     public func deleteRange(_ table: TableName, prefix: String = "") throws(ThemisError) -> Job {
@@ -43,7 +45,8 @@ extension Database {
         let total = prefix.isEmpty ? found.info.entities : 0
         let record = try committer.run { stage throws(ThemisError) in
             let record = DeleteRangeRecord(
-                state: .running, tableID: found.id, upTo: stage.end.sequence, startedMilliseconds: started, endedMilliseconds: 0, done: 0,
+                state: .running, tableID: found.id, upTo: stage.end.sequence, startedMilliseconds: started, endedMilliseconds: 0,
+                done: 0,
                 total: total, table: table, prefix: prefix)
             stage.batch.bytes.put(.meta, MetaRecords.job(id), record.encoded())
             return record
@@ -64,7 +67,9 @@ extension Database {
         }
         for job in ended.sorted(by: { $0.startedMilliseconds < $1.startedMilliseconds }) { board.recall(job) }
         for (id, record) in running.sorted(by: { $0.record.startedMilliseconds < $1.record.startedMilliseconds }) {
-            try board.start(record.job(id)) { [weak self] progress throws(ThemisError) in try self?.deleteRange(id, record, progress) }
+            try board.start(record.job(id)) { [weak self] progress throws(ThemisError) in
+                try self?.deleteRange(id, record, progress)
+            }
         }
     }
 

@@ -42,7 +42,8 @@ extension Database {
     /// - Parameters:
     ///   - cursor: `nextCursor` of the page before, for the same request; nil for the first page.
     ///   - limit: 1–1,000 entities; fewer come when `maxBytes` of documents are reached first.
-    /// - Throws: `not_found` for an unknown table, `invalid_cursor`, `invalid_request`, `data_corrupt`, `cancelled`, `deadline_exceeded`.
+    /// - Throws: `not_found` for an unknown table, `invalid_cursor`, `invalid_request`, `data_corrupt`, `cancelled`,
+    ///   `deadline_exceeded`.
     public func list(
         _ request: ListRequest, cursor: String? = nil, limit: Int = 100, maxBytes: Int = Limits.pageBytes,
         _ call: CallContext = CallContext()
@@ -97,8 +98,9 @@ extension Database {
 }
 
 /// An export that is under way. Calls may come from different threads, but one at a time.
+///
+/// Proof of Sendable: the caller calls from one thread at a time, as the documentation demands; nothing else sees the state.
 public final class ExportCursor: @unchecked Sendable {
-    // Proof of Sendable: the caller calls from one thread at a time, as the documentation demands; nothing else sees the state.
     private let view: ReadView
     private let cursor: any StorageCursor
     private let request: ListRequest

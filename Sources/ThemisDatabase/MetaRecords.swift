@@ -126,7 +126,9 @@ struct Epoch: Sendable, Equatable {
     /// - Throws: `data_corrupt`.
     static func decode(_ bytes: [UInt8]) throws(ThemisError) -> [Epoch] {
         var reader = ByteReader(bytes)
-        guard let count = reader.varint(), count >= 1, count <= UInt64(reader.remaining) else { throw MetaRecords.damaged("the epochs") }
+        guard let count = reader.varint(), count >= 1, count <= UInt64(reader.remaining) else {
+            throw MetaRecords.damaged("the epochs")
+        }
         var epochs: [Epoch] = []
         for _ in 0..<count {
             guard let id = reader.lengthPrefixed(), let first = reader.bigEndian(UInt64.self),

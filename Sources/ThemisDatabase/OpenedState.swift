@@ -21,12 +21,14 @@ struct OpenedState: Sendable {
         let version: UInt16 = try MetaRecords.number(format, of: "the format")
         guard version <= MetaRecords.formatVersion else {
             throw ThemisError(
-                .formatTooNew, "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
+                .formatTooNew,
+                "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
         }
         var state = OpenedState()
         state.end = try LogEnd(try required(snapshot, MetaRecords.last, "the end of the log"))
         state.epochs = try Epoch.decode(try required(snapshot, MetaRecords.epochs, "the epochs"))
-        state.oldest = try MetaRecords.number(try required(snapshot, MetaRecords.oldest, "the oldest sequence"), of: "the oldest sequence")
+        state.oldest = try MetaRecords.number(
+            try required(snapshot, MetaRecords.oldest, "the oldest sequence"), of: "the oldest sequence")
         guard state.oldest >= 1, state.oldest - 1 <= state.end.sequence else { throw MetaRecords.damaged("the oldest sequence") }
         state.cursorKey = try required(snapshot, MetaRecords.cursorKey, "the cursor key")
         if let usage = try snapshot.get(.meta, MetaRecords.idempotency) {

@@ -19,9 +19,9 @@ final class TableSlot {
 /// The second stage: puts prepared writes into one order, decides what they do, gives sequences, and encodes the batch.
 ///
 /// Parses nothing, unless a write was stale too often. Lives on the committer's thread.
+///
+/// Proof of Sendable: made while the database opens, then touched only by the committer's thread; commands run there too.
 final class OrderStage: @unchecked Sendable {
-    // Proof of Sendable: made while the database opens, then touched only by the committer's thread; commands run there too.
-
     /// What became of one operation.
     enum Verdict {
         case done(OperationResult)
@@ -31,7 +31,7 @@ final class OrderStage: @unchecked Sendable {
     }
 
     /// A step that a failing transaction takes back.
-    private enum Undo {
+    enum Undo {
         case state(key: [UInt8], before: StoredState?)
         case counts(TableSlot, entities: UInt64, bytes: UInt64)
         case table(TableSlot)
@@ -41,20 +41,20 @@ final class OrderStage: @unchecked Sendable {
     let published: PublishStage
     /// The batch that is being filled.
     var batch = OpenBatch()
-    private(set) var end: LogEnd
-    private(set) var catalog: TableCatalog
-    private(set) var recent: RecentCommits
-    private(set) var usage: IdempotencyUsage
-    private(set) var slotsByName: [String: TableSlot] = [:]
-    private var slotsByID: [UInt32: TableSlot] = [:]
-    private var touched: [TableSlot] = []
-    private var isCatalogChanged = false
-    private var isUsageChanged = false
-    private var staged: [StagedRecord] = []
-    private var undo: [Undo] = []
+    var end: LogEnd
+    var catalog: TableCatalog
+    var recent: RecentCommits
+    var usage: IdempotencyUsage
+    var slotsByName: [String: TableSlot] = [:]
+    var slotsByID: [UInt32: TableSlot] = [:]
+    var touched: [TableSlot] = []
+    var isCatalogChanged = false
+    var isUsageChanged = false
+    var staged: [StagedRecord] = []
+    var undo: [Undo] = []
     /// The end of the log before the transaction that is being ordered.
-    private var mark = LogEnd()
-    private var changeKey = ChangeRecord.key(0)
+    var mark = LogEnd()
+    var changeKey = ChangeRecord.key(0)
 
     init(prepare: PrepareStage, published: PublishStage) {
         self.prepare = prepare
@@ -86,7 +86,7 @@ final class OrderStage: @unchecked Sendable {
         batch = OpenBatch()
     }
 
-    private func insert(_ slot: TableSlot) {
+    func insert(_ slot: TableSlot) {
         slotsByName[slot.table.name.text] = slot
         slotsByID[slot.table.id] = slot
     }
@@ -149,7 +149,9 @@ final class OrderStage: @unchecked Sendable {
         write.results.removeAll(keepingCapacity: true)
         write.results.reserveCapacity(write.operations.count)
         for (index, operation) in write.operations.enumerated() {
-            switch order(operation, index: UInt32(staged.count), mayReturn: write.mayReturn) {
+            // Its place among the records of data; a table that is made on the way has a system record.
+            let place = UInt32(end.sequence - mark.sequence)
+            switch order(operation, index: place, mayReturn: write.mayReturn) {
             case .done(let result): write.results.append(result)
             case .stale:
                 takeBack()
@@ -191,7 +193,9 @@ final class OrderStage: @unchecked Sendable {
         if let table = operation.table, let known = slotsByID[table.id], known.table === table {
             slot = known
             if let seen = recent[operation.key] {
-                if seen.version != operation.base.version, let verdict = refresh(operation, known, seen, mayReturn) { return verdict }
+                if seen.version != operation.base.version, let verdict = refresh(operation, known, seen, mayReturn) {
+                    return verdict
+                }
             } else if operation.readPoint < recent.floor, table.birth < recent.floor {
                 if let verdict = refresh(operation, known, nil, mayReturn) { return verdict }
             }
@@ -275,219 +279,5 @@ final class OrderStage: @unchecked Sendable {
         }
         prepare.build(operation, on: state, readPoint: end.sequence, now: batch.now)
         return nil
-    }
-
-    // MARK: Effects
-
-    private func stagePut(_ operation: PreparedOperation, _ slot: TableSlot, _ isPresent: Bool, _ index: UInt32) -> OperationResult {
-        var index = index
-        let before = operation.base
-        if before.isStored, !isPresent {
-            stageExpiry(operation, slot, index)
-            index += 1
-        }
-        end.sequence += 1
-        end.ordinal = 0
-        let sequence = end.sequence
-        let ttl = slot.table.settings.defaultTTLSeconds
-        let expiresAt = ttl == 0 ? 0 : batch.now + ttl * 1_000
-        EntityRecord.set(version: sequence, expiresAt: expiresAt, in: &operation.value)
-        ChangeRecord.set(
-            version: sequence, previous: isPresent ? before.version : 0, timestamp: batch.now, index: index, in: &operation.record)
-        let documentBytes = operation.value.count - EntityRecord.headerBytes
-        let pkBytes = operation.key.count - 4
-        count(slot, entities: before.isStored ? 0 : 1, bytes: documentBytes - before.documentBytes + (before.isStored ? 0 : pkBytes))
-        note(
-            operation.key,
-            StoredState(version: sequence, expiresAt: expiresAt, documentBytes: documentBytes, value: operation.value))
-        stage(operation, .put(key: operation.key, value: operation.value))
-        return OperationResult(version: sequence, sequence: sequence, created: !isPresent)
-    }
-
-    private func stageDelete(_ operation: PreparedOperation, _ slot: TableSlot, _ index: UInt32) -> OperationResult {
-        end.sequence += 1
-        end.ordinal = 0
-        let before = operation.base
-        ChangeRecord.set(
-            version: end.sequence, previous: before.version, timestamp: batch.now, index: index, in: &operation.record)
-        count(slot, entities: -1, bytes: -(before.documentBytes + operation.key.count - 4))
-        note(operation.key, .absent)
-        stage(operation, .delete(key: operation.key))
-        return OperationResult(sequence: end.sequence, deleted: true)
-    }
-
-    /// The delete of an entity that has expired, before something new takes its place in the same transaction.
-    private func stageExpiry(_ operation: PreparedOperation, _ slot: TableSlot, _ index: UInt32) {
-        end.sequence += 1
-        end.ordinal = 0
-        let oldValue = slot.table.settings.keepsOldValues ? operation.base.value.map { EntityRecord.document(of: $0) } : nil
-        var record = ChangeRecord.data(table: slot.table.id, pk: operation.pk, value: nil, oldValue: oldValue, cause: .ttl)
-        ChangeRecord.set(
-            version: end.sequence, previous: operation.base.version, timestamp: batch.now, index: index, in: &record)
-        staged.append(StagedRecord(sequence: end.sequence, ordinal: 0, record: record, effect: .none, operation: nil))
-    }
-
-    /// Moves the bytes out of the operation, so that they have one owner and can be finished without a copy.
-    private func stage(_ operation: PreparedOperation, _ effect: StagedRecord.Effect) {
-        staged.append(
-            StagedRecord(sequence: end.sequence, ordinal: 0, record: operation.record, effect: effect, operation: operation))
-        operation.record = []
-        operation.value = []
-    }
-
-    /// A record that is no data: hangs at the last data record.
-    func stageSystem(table: UInt32, text: [UInt8], _ effect: StagedRecord.Effect, cause: ChangeCause = .request) {
-        end.ordinal += 1
-        var record = ChangeRecord.system(table: table, text: text, cause: cause)
-        ChangeRecord.set(version: 0, previous: 0, timestamp: batch.now, index: 0, in: &record)
-        ChangeRecord.set(count: 1, in: &record)
-        staged.append(StagedRecord(sequence: end.sequence, ordinal: end.ordinal, record: record, effect: effect, operation: nil))
-    }
-
-    private func createTable(_ operation: PreparedOperation) -> TableSlot {
-        let slot = createTable(operation.name, TableSettings())
-        undo.append(.table(slot))
-        prepare.adopt(operation, slot.table)
-        ChangeRecord.set(table: slot.table.id, in: &operation.record)
-        return slot
-    }
-
-    private func count(_ slot: TableSlot, entities: Int, bytes: Int) {
-        undo.append(.counts(slot, entities: slot.entities, bytes: slot.bytes))
-        slot.entities = UInt64(clamping: Int64(clamping: slot.entities) + Int64(entities))
-        slot.bytes = UInt64(clamping: Int64(clamping: slot.bytes) + Int64(bytes))
-        touch(slot)
-    }
-
-    func touch(_ slot: TableSlot) {
-        guard !slot.isTouched else { return }
-        slot.isTouched = true
-        touched.append(slot)
-    }
-
-    private func note(_ key: [UInt8], _ state: StoredState) { undo.append(.state(key: key, before: recent.set(key, state))) }
-
-    /// Moves what is staged into the batch as one transaction.
-    func flush() {
-        guard !staged.isEmpty else { return }
-        let count = UInt32(staged.count { $0.ordinal == 0 })
-        for index in staged.indices {
-            if staged[index].ordinal == 0 { ChangeRecord.set(count: count, in: &staged[index].record) }
-            let item = staged[index]
-            switch item.effect {
-            case .put(let key, let value): batch.bytes.put(.entities, key, value)
-            case .delete(let key): batch.bytes.delete(.entities, key)
-            case .meta(let rows): for row in rows { batch.bytes.put(.meta, row.key, row.value) }
-            case .none: break
-            }
-            changeKey.store(item.sequence, at: 0)
-            changeKey.store(item.ordinal, at: 8)
-            batch.bytes.put(.changes, changeKey, item.record)
-            batch.records.append(LogRecord(sequence: item.sequence, ordinal: item.ordinal, bytes: item.record))
-        }
-        end.timestamp = batch.now
-        staged.removeAll(keepingCapacity: true)
-        undo.removeAll(keepingCapacity: true)
-    }
-
-    /// Undoes what is staged.
-    private func takeBack() {
-        for step in undo.reversed() {
-            switch step {
-            case .state(let key, let before): recent.restore(key, before)
-            case .counts(let slot, let entities, let bytes):
-                slot.entities = entities
-                slot.bytes = bytes
-            case .table(let slot): removeSlot(slot)
-            }
-        }
-        for index in staged.indices { staged[index].giveBack() }
-        staged.removeAll(keepingCapacity: true)
-        undo.removeAll(keepingCapacity: true)
-        end = mark
-    }
-
-    // MARK: Tables
-
-    /// Adds a table to the catalog and stages its rows and its system record.
-    func createTable(_ name: TableName, _ settings: TableSettings) -> TableSlot {
-        let table = Table(
-            id: takeTableID(), name: name, settings: settings, createdMilliseconds: batch.now, birth: end.sequence)
-        let slot = TableSlot(table)
-        install(slot)
-        touch(slot)
-        stageSystem(
-            table: table.id, text: SystemText.table("table_create", table),
-            .meta([
-                (MetaRecords.table(name), TableRecord.encode(table)), (MetaRecords.nextTable, MetaRecords.number(catalog.nextID)),
-            ]))
-        return slot
-    }
-
-    func takeTableID() -> UInt32 {
-        // Ids are never used again; one table a second for a hundred years stays below the bound.
-        precondition(catalog.nextID < UInt32.max - 1, "table ids are used up")
-        defer { catalog.nextID += 1 }
-        return catalog.nextID
-    }
-
-    /// Puts a table, or its new settings, in the place of the one with its name.
-    func install(_ slot: TableSlot) {
-        catalog.insert(slot.table)
-        insert(slot)
-        isCatalogChanged = true
-    }
-
-    /// Removes a table; its name stays known for the change log.
-    func retire(_ slot: TableSlot) {
-        removeSlot(slot)
-        catalog.retire(slot.table.id, TableCatalog.Retired(name: slot.table.name, sequence: end.sequence))
-        isCatalogChanged = true
-    }
-
-    /// Forgets the name of a table of which the change log has no record any more.
-    func forget(_ id: UInt32) {
-        catalog.forget(id)
-        batch.bytes.delete(.meta, MetaRecords.retired(id))
-        isCatalogChanged = true
-    }
-
-    private func removeSlot(_ slot: TableSlot) {
-        slotsByName[slot.table.name.text] = nil
-        slotsByID[slot.table.id] = nil
-        catalog.remove(slot.table)
-        touched.removeAll { $0 === slot }
-    }
-
-    // MARK: The batch
-
-    /// Changes what is remembered under idempotency keys.
-    func use(_ change: (inout IdempotencyUsage) -> Void) {
-        change(&usage)
-        isUsageChanged = true
-    }
-
-    /// Notes that `write` used its idempotency key.
-    func note(keyed digest: [UInt8], _ answer: RecentCommits.KeyedAnswer) { recent.set(digest, keyed: answer) }
-
-    /// Ends the batch: adds the rows that every batch has, and begins a new one.
-    func seal() -> OpenBatch {
-        if !batch.bytes.isEmpty {
-            for slot in touched {
-                batch.bytes.put(.meta, MetaRecords.count(slot.table.id), MetaRecords.pair(slot.entities, slot.bytes))
-            }
-            if isUsageChanged { batch.bytes.put(.meta, MetaRecords.idempotency, MetaRecords.pair(usage.keys, usage.bytes)) }
-            batch.bytes.put(.meta, MetaRecords.last, end.encoded)
-        }
-        batch.counts = touched.map { OpenBatch.Count(table: $0.table, entities: $0.entities, bytes: $0.bytes) }
-        for slot in touched { slot.isTouched = false }
-        touched.removeAll(keepingCapacity: true)
-        if isCatalogChanged { batch.catalog = catalog }
-        isCatalogChanged = false
-        isUsageChanged = false
-        batch.end = end
-        batch.idempotency = usage
-        defer { batch = OpenBatch() }
-        return batch
     }
 }

@@ -3,8 +3,8 @@ import ThemisStorage
 
 /// The first stage: everything of a write that can be done beside others. Any thread; the caller's or the pool's.
 ///
-/// Proves documents, reads what is there, applies patches, and builds the bytes to be stored. What it read may be outdated when the write is
-/// ordered; the order stage notices.
+/// Proves documents, reads what is there, applies patches, and builds the bytes to be stored. What it read may be outdated when
+/// the write is ordered; the order stage notices.
 struct PrepareStage: Sendable {
     let engine: any StorageEngine
     let published: PublishStage

@@ -3,10 +3,10 @@ import ThemisBase
 /// One operation, ready to be ordered.
 ///
 /// Owned by one stage at a time.
+///
+/// Proof of Sendable: the pool thread that prepares it hands it to the committer through the inbox's lock and keeps no
+/// reference; the committer hands it back to the pool in the same way when it is stale.
 final class PreparedOperation: @unchecked Sendable {
-    // Proof of Sendable: the pool thread that prepares it hands it to the committer through the inbox's lock and keeps no reference; the
-    // committer hands it back to the pool in the same way when it is stale.
-
     enum Kind: Sendable {
         case put
         case patch(WriteChange)
@@ -80,9 +80,9 @@ struct PreparedIdempotency: Sendable {
 }
 
 /// One write on its way through the stages. Owned by one stage at a time, like its operations.
+///
+/// Proof of Sendable: as for PreparedOperation.
 final class PendingWrite: @unchecked Sendable {
-    // Proof of Sendable: as for PreparedOperation.
-
     typealias Outcome = Result<OperationResult, ThemisError>
 
     /// Who waits, and whether the operations belong together.
@@ -127,7 +127,10 @@ final class PendingWrite: @unchecked Sendable {
     }
 
     /// Something for the committer's thread.
-    init(command: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void, _ completion: @escaping @Sendable (ThemisError?) -> Void) {
+    init(
+        command: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void,
+        _ completion: @escaping @Sendable (ThemisError?) -> Void
+    ) {
         self.completion = .command(command, completion)
         operations = []
         call = CallContext()

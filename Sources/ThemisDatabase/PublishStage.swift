@@ -4,8 +4,9 @@ import ThemisStorage
 
 /// The last stage: what readers, the feed and waiting writers may know. Written by the committer's thread, read by any.
 ///
-/// Two positions: `visibleSequence` is what a read of the engine surely sees, `durableSequence` what the feed shows. They are equal unless
-/// durability is relaxed. A snapshot of the engine may be newer than both for a moment: its own sequence is read from it.
+/// Two positions: `visibleSequence` is what a read of the engine surely sees, `durableSequence` what the feed shows. They are
+/// equal unless durability is relaxed. A snapshot of the engine may be newer than both for a moment: its own sequence is read
+/// from it.
 final class PublishStage: Sendable {
     /// What else becomes known with a batch.
     struct State: Sendable {

@@ -1,6 +1,6 @@
 import ThemisBase
-import ThemisTelemetry
 import ThemisStorage
+import ThemisTelemetry
 
 /// One state of the data: a snapshot, the time at which expiry is judged, and how long the reader may take. One thread at a time.
 ///

@@ -4,8 +4,9 @@ import ThemisBase
 ///
 /// Two generations: when the young one is full, the old one is forgotten and `floor` rises. Belongs to the committer's thread.
 struct RecentCommits {
-    /// A state, and the answer under an idempotency key.
+    /// The answer under an idempotency key.
     struct KeyedAnswer {
+        let timestamp: Int64
         let fingerprint: [UInt8]
         let write: PendingWrite
     }
@@ -56,7 +57,8 @@ struct RecentCommits {
     ///   - last: the last sequence given.
     ///   - visible: the last sequence that readers see.
     mutating func rotateIfFull(last: SequenceNumber, visible: SequenceNumber) {
-        guard young.states.count + young.keyed.count >= capacity || young.valueBytes >= valueBytesCapacity, old.last <= visible else { return }
+        guard young.states.count + young.keyed.count >= capacity || young.valueBytes >= valueBytesCapacity, old.last <= visible
+        else { return }
         floor = old.last
         young.last = last
         old = young

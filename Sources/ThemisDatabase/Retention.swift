@@ -36,7 +36,9 @@ extension Database {
         let end = published.durableSequence + 1
         var target = oldest
         if let before = retention.beforeSequence { target = max(target, min(before, end)) }
-        if let age = retention.maxAgeMilliseconds { target = max(target, try firstSequence(notBefore: published.now() - max(age, 0), target, end)) }
+        if let age = retention.maxAgeMilliseconds {
+            target = max(target, try firstSequence(notBefore: published.now() - max(age, 0), target, end))
+        }
         if let bytes = retention.maxBytes { target = max(target, firstSequence(keeping: bytes, target, end)) }
         target = max(oldest, try transactionStart(target))
         guard target > oldest else { return RetentionResult(deleted: 0, oldestSequence: oldest) }
@@ -47,7 +49,9 @@ extension Database {
         published.raise(oldest: target)
         try engine.deleteFiles(.changes, from: [], to: ChangeRecord.key(target))
         let hole = published.epochs.reduce(UInt64(0)) { sum, epoch in
-            sum + (epoch.previousLast >= oldest && epoch.first <= target && epoch.first > 1 ? epoch.first - epoch.previousLast - 1 : 0)
+            sum
+                + (epoch.previousLast >= oldest && epoch.first <= target && epoch.first > 1
+                    ? epoch.first - epoch.previousLast - 1 : 0)
         }
         let result = RetentionResult(deleted: target - oldest - min(hole, target - oldest), oldestSequence: target)
         telemetry.log.info("change log trimmed", [(.sequence, String(target)), (.count, String(result.deleted))])
@@ -75,7 +79,11 @@ extension Database {
         let last = ChangeRecord.key(.max)
         while low < high {
             let middle = low + (high - low) / 2
-            if engine.approximateBytes(.changes, from: ChangeRecord.key(middle), to: last) > bytes { low = middle + 1 } else { high = middle }
+            if engine.approximateBytes(.changes, from: ChangeRecord.key(middle), to: last) > bytes {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         return low
     }
@@ -116,7 +124,9 @@ extension Database {
             }
             // The same key may have been used again: then only the old place goes.
             let stored = try snapshot.get(.idempotency, IdempotencyRecord.answerKey(digest))
-            let isSame = try stored.map { value throws(ThemisError) in try IdempotencyRecord.decode(value).timestamp == timestamp } ?? false
+            let isSame =
+                try stored.map { value throws(ThemisError) in try IdempotencyRecord.decode(value).timestamp == timestamp }
+                ?? false
             rows.append(OrderStage.OldKey(digest: digest, timestamp: timestamp, answerBytes: isSame ? stored?.count : nil))
         }
         let found = rows
@@ -145,7 +155,8 @@ extension OrderStage {
     /// Removes rows, unless their keys were used since they were read; how many.
     func forget(_ rows: [OldKey], readPoint: SequenceNumber) -> UInt64 {
         var removed: UInt64 = 0
-        for row in rows where recent.keyed(row.digest) == nil && readPoint >= recent.floor {
+        for row in rows where readPoint >= recent.floor {
+            if let known = recent.keyed(row.digest), known.timestamp != row.timestamp { continue }
             batch.bytes.delete(.idempotency, IdempotencyRecord.timeKey(row.timestamp, row.digest))
             removed += 1
             guard let bytes = row.answerBytes else { continue }

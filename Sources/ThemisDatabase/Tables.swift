@@ -57,7 +57,8 @@ extension OrderStage {
         removeRows(of: slot)
         let old = slot.table
         let table = Table(
-            id: takeTableID(), name: name, settings: old.settings, createdMilliseconds: old.createdMilliseconds, birth: end.sequence)
+            id: takeTableID(), name: name, settings: old.settings, createdMilliseconds: old.createdMilliseconds,
+            birth: end.sequence)
         let successor = TableSlot(table)
         install(successor)
         touch(successor)
@@ -82,7 +83,8 @@ extension OrderStage {
         batch.bytes.deleteRange(.entities, from: EntityRecord.lowerBound(table: id), to: EntityRecord.upperBound(table: id))
         batch.bytes.delete(.meta, MetaRecords.count(id))
         batch.bytes.put(
-            .meta, MetaRecords.retired(id), TableRecord.encode(TableCatalog.Retired(name: slot.table.name, sequence: end.sequence)))
+            .meta, MetaRecords.retired(id),
+            TableRecord.encode(TableCatalog.Retired(name: slot.table.name, sequence: end.sequence)))
     }
 }
 
@@ -100,7 +102,9 @@ extension Database {
     /// Makes a table, or changes its settings.
     ///
     /// - Throws: `unprocessable` for a setting out of bounds; the errors of a write.
-    public func putTable(_ name: TableName, _ change: TableSettingsChange) throws(ThemisError) -> (table: TableInfo, created: Bool) {
+    public func putTable(
+        _ name: TableName, _ change: TableSettingsChange
+    ) throws(ThemisError) -> (table: TableInfo, created: Bool) {
         if let ttl = change.defaultTTLSeconds, !(0...Self.maximalTTLSeconds).contains(ttl) {
             throw ThemisError(
                 .unprocessable, "a default TTL has 0–\(Self.maximalTTLSeconds) seconds",
@@ -118,7 +122,8 @@ extension Database {
         try committer.run { stage throws(ThemisError) in try stage.drop(name) }
     }
 
-    /// Removes everything in a table, which keeps its settings. The change log shows one system record, not one delete per entity.
+    /// Removes everything in a table, which keeps its settings. The change log shows one system record, not one delete per
+    /// entity.
     ///
     /// - Throws: `not_found`; the errors of a write.
     public func truncateTable(_ name: TableName) throws(ThemisError) -> TableDropResult {

@@ -35,7 +35,9 @@ final class DatabaseFixture: Sendable {
     }
 
     @discardableResult
-    func delete(_ key: String, if condition: WriteCondition = .none, _ context: WriteContext = WriteContext()) throws -> OperationResult {
+    func delete(
+        _ key: String, if condition: WriteCondition = .none, _ context: WriteContext = WriteContext()
+    ) throws -> OperationResult {
         try submit(WriteOperation(Self.key(key), .delete, if: condition), context).get()
     }
 
@@ -58,7 +60,8 @@ final class DatabaseFixture: Sendable {
     }
 
     func changes(
-        after: SequenceNumber? = 0, limit: Int = 10_000, filter: ChangesFilter = ChangesFilter(), epoch: String? = nil, oldValues: Bool = false
+        after: SequenceNumber? = 0, limit: Int = 10_000, filter: ChangesFilter = ChangesFilter(), epoch: String? = nil,
+        oldValues: Bool = false
     ) throws -> ChangesPage {
         try database.readChanges(ChangesRequest(after: after, epoch: epoch, limit: limit, filter: filter, oldValues: oldValues))
     }
