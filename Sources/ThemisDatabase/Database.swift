@@ -26,8 +26,13 @@ public final class Database: Sendable {
         engine: any StorageEngine, options: DatabaseOptions = DatabaseOptions(), telemetry: Telemetry
     ) throws(ThemisError) -> Database {
         let state = try OpenedState.open(
-            engine, startsNewEpoch: options.startsNewEpoch, now: telemetry.time.wallMilliseconds())
-        if let mark = options.durableMark { try check(mark, state, isCut: options.startsNewEpoch) }
+            engine, options, now: telemetry.time.wallMilliseconds())
+        if let mark = options.durableMark {
+            try check(mark, state, isCut: options.startsNewEpoch)
+            mark.note(epoch: state.epochs[state.epochs.count - 1].number, sequence: state.end.sequence)
+            // The old mark must not outlive the note that a salvage took place.
+            if options.startsNewEpoch { mark.flush() }
+        }
         telemetry.log.info(
             "database opened",
             [

@@ -15,15 +15,19 @@ struct OpenedState: Sendable {
     /// Reads the state, makes it in an empty engine, and begins a new epoch when one is asked for.
     ///
     /// - Throws: `format_too_new`, `data_corrupt`.
-    static func open(_ engine: any StorageEngine, startsNewEpoch: Bool, now: Int64) throws(ThemisError) -> OpenedState {
+    static func open(_ engine: any StorageEngine, _ options: DatabaseOptions, now: Int64) throws(ThemisError) -> OpenedState {
         let snapshot = try engine.snapshot()
-        guard let format = try snapshot.get(.meta, MetaRecords.format) else { return try create(engine) }
-        let version: UInt16 = try MetaRecords.number(format, of: "the format")
-        guard version <= MetaRecords.formatVersion else {
-            throw ThemisError(
-                .formatTooNew,
-                "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
+        if options.startsNewEpoch {
+            return try Salvage(snapshot).state(engine, above: options.durableMark?.recorded?.sequence ?? 0, now: now)
         }
+        guard let format = try snapshot.get(.meta, MetaRecords.format) else {
+            // Other rows without it are the rest of something.
+            guard try !snapshot.scan(.meta, from: [], to: nil, reverse: false).advance() else {
+                throw MetaRecords.damaged("the format")
+            }
+            return try create(engine)
+        }
+        try checkFormat(format)
         var state = OpenedState()
         state.end = try LogEnd(try required(snapshot, MetaRecords.last, "the end of the log"))
         state.epochs = try Epoch.decode(try required(snapshot, MetaRecords.epochs, "the epochs"))
@@ -36,8 +40,17 @@ struct OpenedState: Sendable {
             state.idempotency = IdempotencyUsage(keys: keys, bytes: bytes)
         }
         state.catalog = try readCatalog(snapshot)
-        if startsNewEpoch { try state.beginEpoch(engine, now: now) }
         return state
+    }
+
+    /// - Throws: `format_too_new`, `data_corrupt`.
+    static func checkFormat(_ bytes: [UInt8]) throws(ThemisError) {
+        let version: UInt16 = try MetaRecords.number(bytes, of: "the format")
+        guard version <= MetaRecords.formatVersion else {
+            throw ThemisError(
+                .formatTooNew,
+                "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
+        }
     }
 
     private static func required(_ snapshot: any StorageSnapshot, _ key: [UInt8], _ what: String) throws(ThemisError) -> [UInt8] {
@@ -61,26 +74,10 @@ struct OpenedState: Sendable {
         return state
     }
 
-    /// What was salvaged may have holes: history begins anew, at the next multiple of the stride.
-    private mutating func beginEpoch(_ engine: any StorageEngine, now: Int64) throws(ThemisError) {
-        let (first, isOverflow) = ((end.sequence / Epoch.stride) &+ 1).multipliedReportingOverflow(by: Epoch.stride)
-        guard !isOverflow else { throw ThemisError(.dataCorrupt, "the end of the log is beyond every epoch") }
-        epochs.append(Epoch(id: Epoch.newID(), first: first, previousLast: end.sequence))
-        end.sequence = first - 1
-        end.ordinal = 0
-        end.timestamp = max(end.timestamp, now)
-        oldest = first
-        var batch = WriteBatch()
-        batch.put(.meta, MetaRecords.last, end.encoded)
-        batch.put(.meta, MetaRecords.epochs, Epoch.encode(epochs))
-        batch.put(.meta, MetaRecords.oldest, MetaRecords.number(oldest))
-        try engine.commit(batch, .synced)
-    }
-
     /// Reads the tables with their counts, and the names of those that are gone.
     ///
     /// - Throws: `data_corrupt`.
-    private static func readCatalog(_ snapshot: any StorageSnapshot) throws(ThemisError) -> TableCatalog {
+    static func readCatalog(_ snapshot: any StorageSnapshot) throws(ThemisError) -> TableCatalog {
         var catalog = TableCatalog()
         if let next = try snapshot.get(.meta, MetaRecords.nextTable) {
             catalog.nextID = try MetaRecords.number(next, of: "the next table")

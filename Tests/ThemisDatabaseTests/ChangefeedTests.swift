@@ -164,6 +164,33 @@ import ThemisTelemetry
         #expect(try again.put("a:0", "{}").sequence == first + 1)
     }
 
+    @Test func `what a salvage left is counted anew and continues above everything`() throws {
+        let engine = MemoryEngine()
+        let old = try DatabaseFixture(engine: engine)
+        for index in 0..<5 { try old.put("a:\(index)", "{}") }
+        _ = try old.database.putTable(TableName(validating: "b"), TableSettingsChange())
+        old.database.close()
+        // The key spaces ended at different moments: some rows are older than others, some are lost.
+        var damage = WriteBatch()
+        damage.put(.meta, Array("last".utf8), LogEnd().encoded)
+        damage.delete(.meta, Array("table/b".utf8))
+        damage.delete(.meta, Array("format".utf8))
+        damage.delete(.changes, ChangeRecord.key(3))
+        damage.delete(.entities, EntityRecord.key(table: 1, pk: "0"))
+        damage.put(.entities, EntityRecord.key(table: 7, pk: "x"), EntityRecord.value(document: Array("{}".utf8)))
+        try engine.commit(damage, .synced)
+        #expect(errorCode { _ = try DatabaseFixture(engine: engine) } == .dataCorrupt)
+        var options = DatabaseOptions()
+        options.startsNewEpoch = true
+        let new = try DatabaseFixture(engine: engine, options: options)
+        #expect(new.database.tables().map(\.entities) == [4])
+        #expect(try new.put("c:1", "{}").sequence == 1 << 40)
+        #expect(try #require(new.database.table(TableName(stored: "c"))).id == 8)
+        #expect(errorCode { _ = try new.changes(after: 2) } == .historyGone)
+        new.database.close()
+        #expect(try DatabaseFixture(engine: engine).document("a:4") == "{}")
+    }
+
     @Test func `readers are told after the publication and find the change`() throws {
         let fixture = try DatabaseFixture()
         let database = fixture.database
