@@ -4378,7 +4378,7 @@ const ProtobufCMessageDescriptor themis__v1__config_request__descriptor =
   (ProtobufCMessageInit) themis__v1__config_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor themis__v1__metrics_push_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor themis__v1__metrics_push_request__field_descriptors[2] =
 {
   {
     "snapshot",
@@ -4392,14 +4392,27 @@ static const ProtobufCFieldDescriptor themis__v1__metrics_push_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "boot_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__MetricsPushRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned themis__v1__metrics_push_request__field_indices_by_name[] = {
+  1,   /* field[1] = boot_id */
   0,   /* field[0] = snapshot */
 };
 static const ProtobufCIntRange themis__v1__metrics_push_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor =
 {
@@ -4409,7 +4422,7 @@ const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor =
   "Themis__V1__MetricsPushRequest",
   "themis.v1",
   sizeof(Themis__V1__MetricsPushRequest),
-  1,
+  2,
   themis__v1__metrics_push_request__field_descriptors,
   themis__v1__metrics_push_request__field_indices_by_name,
   1,  themis__v1__metrics_push_request__number_ranges,

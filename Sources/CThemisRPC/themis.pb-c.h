@@ -676,7 +676,7 @@ struct  Themis__V1__ConfigRequest
 {
   ProtobufCMessage base;
   /*
-   * empty, drift or schema
+   * empty, drift, schema, or shared: what sidecars take over, a JSON object of key and text
    */
   char *view;
 };
@@ -692,10 +692,14 @@ struct  Themis__V1__MetricsPushRequest
    * MetricSnapshot encoding, docs/rpc.md
    */
   ProtobufCBinaryData snapshot;
+  /*
+   * another one at every start of the process
+   */
+  uint64_t boot_id;
 };
 #define THEMIS__V1__METRICS_PUSH_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__metrics_push_request__descriptor) \
-    , {0,NULL} }
+    , {0,NULL}, 0 }
 
 
 struct  Themis__V1__MetricsReadRequest

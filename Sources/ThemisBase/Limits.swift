@@ -115,6 +115,10 @@ public enum Limits {
     public static let requestsInFlight = 1_024
     /// One RPC message put together from DATA frames: an atomic batch with its envelope.
     public static let messageBytes = atomicBytes + (8 << 20)
+    /// Messages of one RPC connection that are being put together, in all.
+    public static let assemblyBytes = 128 << 20
+    /// Calls that wait in a client for a connection or for a free place in flight.
+    public static let callsWaiting = 16_384
     /// Memory of one decoded protobuf message, as a multiple of its encoded size.
     public static let arenaFactor = 4
     /// Memory of one decoded protobuf message on top of that: the fixed cost of small ones.

@@ -44,6 +44,13 @@ import Glibc
         if head == tail { release() }
     }
 
+    /// Takes back the last `count` bytes that were appended.
+    public mutating func removeLast(_ count: Int) {
+        precondition(count >= 0 && count <= self.count, "more bytes were taken back than wait")
+        tail -= count
+        if head == tail { release() }
+    }
+
     /// Gives back all memory.
     public mutating func release() {
         unsafe free(storage)

@@ -212,8 +212,10 @@ public protocol ByteStreamHandler: AnyObject {
     /// Lets `fill` append to the output in place; sent at the end of the turn. Does nothing on a closed stream.
     public func write(_ fill: (inout ByteBuffer) -> Void) {
         guard isOpen, !isFinishing else { return }
+        let before = output.count
         fill(&output)
-        becameDirty()
+        // Nothing written is nothing to send: a writer that is told of every drain would otherwise be told for ever.
+        if output.count != before { becameDirty() }
     }
 
     /// Waits until the output has fallen below the low water mark, if it is above the high one.

@@ -37,6 +37,9 @@ public import ThemisTelemetry
         watcher?.watch(.readable)
     }
 
+    /// Whether it listens.
+    public var isOpen: Bool { socket.number >= 0 }
+
     /// Stops listening: the kernel refuses new connections from now on.
     public func close() {
         watcher?.cancel()

@@ -140,10 +140,13 @@ public struct ConfigRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
 public struct MetricsPushRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     /// An encoded metric snapshot of the sidecar.
     public var snapshot: [UInt8]
+    /// Another number at every start of the process, so that its counters are added up rightly.
+    public var bootID: UInt64
 
     /// A message with these members.
-    public init(snapshot: [UInt8]) {
+    public init(snapshot: [UInt8], bootID: UInt64) {
         self.snapshot = snapshot
+        self.bootID = bootID
     }
 
     /// Decodes a body, or throws `invalid_request`.
@@ -168,10 +171,12 @@ public struct MetricsPushRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
 
     init(raw: UnsafePointer<Themis__V1__MetricsPushRequest>) throws(ThemisError) {
         snapshot = unsafe Protobuf.bytes(raw.pointee.snapshot)
+        bootID = unsafe raw.pointee.boot_id
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__MetricsPushRequest>, _ arena: inout MessageArena) throws(ThemisError) {
         try unsafe arena.set(&raw.pointee.snapshot, snapshot)
+        unsafe raw.pointee.boot_id = bootID
     }
 }
 

@@ -1,0 +1,124 @@
+import ThemisBase
+import ThemisNet
+
+/// One call of a client, from its start to its end; a connection may be lost and another one found in between.
+///
+/// Safe: the bytes that a completion gets are those of the input, which outlives its call.
+@safe @NetLoop final class ClientCall {
+    /// Where a call is.
+    enum Place: Equatable {
+        /// Waits for a connection, or for a free place in flight.
+        case waiting
+        /// Sent, on this stream of the current connection.
+        case active(UInt32)
+        /// Over.
+        case done
+    }
+
+    /// The end of a unary call; the bytes are valid only during the call.
+    typealias Completion = @NetLoop (Result<UnsafeRawBufferPointer, ThemisError>) -> Void
+
+    let method: RPCMethod
+    let metadata: RequestMetadata
+    let body: [UInt8]
+    /// When it is worth nothing any more, by the monotonic clock.
+    let deadlineNanoseconds: UInt64?
+    /// When it stops to wait for a connection, while there is none.
+    var connectByNanoseconds: UInt64
+    /// How often it was sent.
+    var attempts = 0
+    var place = Place.waiting
+    var assembler: MessageAssembler?
+    private var completion: Completion?
+
+    // Streams.
+    /// Set when a stream is over: nil in order, or why.
+    private(set) var streamEnd: ThemisError??
+    private var opener: CheckedContinuation<Void, Never>?
+    private var reader: CheckedContinuation<Void, Never>?
+    private var writers: [CheckedContinuation<Void, Never>] = []
+
+    init(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64, connectWaitMilliseconds: Int)
+    {
+        self.method = method
+        self.metadata = metadata
+        self.body = body
+        deadlineNanoseconds =
+            metadata.deadlineMilliseconds == 0 ? nil : nowNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
+        connectByNanoseconds = nowNanoseconds + UInt64(connectWaitMilliseconds) * 1_000_000
+    }
+
+    /// Calls `completion` once at the end of a unary call.
+    func whenDone(_ completion: @escaping Completion) { unsafe self.completion = unsafe completion }
+
+    /// What is left of the deadline, in milliseconds, at least 1; 0 without one.
+    func remainingMilliseconds(nowNanoseconds: UInt64) -> UInt32 {
+        guard let deadlineNanoseconds else { return 0 }
+        let left = deadlineNanoseconds > nowNanoseconds ? (deadlineNanoseconds - nowNanoseconds) / 1_000_000 : 0
+        return UInt32(clamping: max(1, left))
+    }
+
+    // MARK: Unary
+
+    func succeed(_ body: UnsafeRawBufferPointer) {
+        place = .done
+        let action = unsafe completion
+        unsafe completion = nil
+        unsafe action?(.success(body))
+    }
+
+    /// Ends the call, unary or a stream.
+    func fail(_ error: ThemisError) {
+        guard place != .done else { return }
+        place = .done
+        let action = unsafe completion
+        unsafe completion = nil
+        unsafe action?(.failure(error))
+        if method.shape != .unary { endStream(error) }
+    }
+
+    // MARK: Streams
+
+    func awaitOpen() async {
+        if place == .waiting { await withCheckedContinuation { opener = $0 } }
+    }
+
+    func opened(_ stream: UInt32) {
+        place = .active(stream)
+        attempts += 1
+        let waiting = opener
+        opener = nil
+        waiting?.resume()
+    }
+
+    /// The server has ended the stream: in order, or with an error.
+    func endStream(_ error: ThemisError?) {
+        place = .done
+        if streamEnd == nil { streamEnd = .some(error) }
+        let waiting = opener
+        opener = nil
+        waiting?.resume()
+        wakeReader()
+        wakeWriters()
+    }
+
+    func awaitReadable() async {
+        precondition(reader == nil, "a stream has one reader")
+        await withCheckedContinuation { reader = $0 }
+    }
+
+    func awaitRelief() async { await withCheckedContinuation { writers.append($0) } }
+
+    func wakeReader() {
+        let waiting = reader
+        reader = nil
+        waiting?.resume()
+    }
+
+    func wakeWriters() {
+        guard !writers.isEmpty else { return }
+        let waiting = writers
+        writers = []
+        for writer in waiting { writer.resume() }
+    }
+}

@@ -1,0 +1,69 @@
+public import ThemisBase
+public import ThemisNet
+
+/// A stream of messages to and from the core. Dropping it gives the call up.
+///
+/// Lives on the loop; one reader and one writer at a time.
+@NetLoop public final class RPCStream<Request: RPCMessage, Response: RPCMessage> {
+    private let client: RPCClient
+    private let call: ClientCall
+    private var hasFinished = false
+
+    init(_ client: RPCClient, _ call: ClientCall) {
+        self.client = client
+        self.call = call
+    }
+
+    deinit {
+        let (client, call) = (client, call)
+        NetLoop.post { client.giveUp(call) }
+    }
+
+    /// The next message; nil at the end of the stream.
+    ///
+    /// - Throws: what the core ended the stream with, `core_unavailable` when the connection broke, `cancelled`.
+    public func next() async throws(ThemisError) -> Response? {
+        while true {
+            if let message = client.takeMessage(of: call) { return try Response(decoding: message) }
+            if let end = call.streamEnd {
+                if let error = end { throw error }
+                return nil
+            }
+            let (client, call) = (client, call)
+            await withTaskCancellationHandler {
+                await call.awaitReadable()
+            } onCancel: {
+                NetLoop.post { client.giveUp(call) }
+            }
+        }
+    }
+
+    /// Sends a message, after waiting until the core has room for it.
+    ///
+    /// - Throws: what the core ended the stream with, or `invalid_request` when the message cannot be encoded.
+    public func send(_ message: Request) async throws(ThemisError) {
+        var payload = MessagePayload()
+        try payload.append(message)
+        try await send(payload)
+    }
+
+    /// Sends several messages at once, after waiting until the core has room.
+    ///
+    /// - Throws: what the core ended the stream with.
+    public func send(_ payload: MessagePayload) async throws(ThemisError) {
+        precondition(!hasFinished, "nothing is sent behind the end of a stream")
+        while call.streamEnd == nil, !client.isWritable(call) { await call.awaitRelief() }
+        if let end = call.streamEnd { throw end ?? ThemisError(.cancelled, "the core has ended the stream") }
+        client.send(payload.bytes, on: call, isLast: false)
+    }
+
+    /// Sends no more; the core's messages still come.
+    public func finish() {
+        guard !hasFinished else { return }
+        hasFinished = true
+        client.send([], on: call, isLast: true)
+    }
+
+    /// Gives the call up.
+    public func cancel() { client.giveUp(call) }
+}

@@ -1,0 +1,302 @@
+import Synchronization
+public import ThemisBase
+public import ThemisNet
+
+/// A request that the core works on: what was asked, by whom, until when, and how to answer.
+///
+/// Lives on the loop. What is `nonisolated` may be used on any thread: the members of the request, `isCancelled`, and the
+/// replies. Answering a call whose connection has gone does nothing.
+///
+/// Safe: `borrowed` is set only while `dispatch` runs, as long as the input it points to.
+@safe @NetLoop public final class RPCServerCall {
+    /// What is asked.
+    public nonisolated let method: RPCMethod
+    /// What stood before the body.
+    public nonisolated let metadata: RequestMetadata
+    /// The process that asks.
+    public nonisolated let peer: RPCPeer
+    /// When the request arrived, by the monotonic clock, in nanoseconds.
+    public nonisolated let arrivedNanoseconds: UInt64
+    /// When the answer is worth nothing any more, by the monotonic clock; nil without a deadline. The wait in any queue counts.
+    public nonisolated let deadlineNanoseconds: UInt64?
+
+    /// Called once when the caller gives up, the deadline has passed at the caller, or the connection breaks. The call must still
+    /// end.
+    public var onCancel: (@NetLoop () -> Void)?
+    /// Called when `takeMessage` has something new. For methods that take a stream.
+    public var onReadable: (@NetLoop () -> Void)?
+    /// Called when `isWritable` has become true again. For methods that answer with a stream.
+    public var onWritable: (@NetLoop () -> Void)?
+
+    private nonisolated let cancellation = Atomic<Bool>(false)
+    private nonisolated let completions: CompletionQueue
+    private var connection: ServerConnection?
+    let stream: UInt32
+    /// The body while the request is being dispatched: still in the input of the connection.
+    private var borrowed: UnsafeRawBufferPointer?
+    private var owned: [UInt8] = []
+    var assembler: MessageAssembler?
+    private(set) var requestHasEnded = false
+    private var reader: CheckedContinuation<Void, Never>?
+    private var writers: [CheckedContinuation<Void, Never>] = []
+
+    init(
+        _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: RPCPeer,
+        arrivedNanoseconds: UInt64, completions: CompletionQueue
+    ) {
+        self.connection = connection
+        self.stream = stream
+        self.method = method
+        self.metadata = metadata
+        self.peer = peer
+        self.arrivedNanoseconds = arrivedNanoseconds
+        deadlineNanoseconds =
+            metadata.deadlineMilliseconds == 0 ? nil : arrivedNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
+        self.completions = completions
+        unsafe borrowed = nil
+    }
+
+    // MARK: The request
+
+    /// Whether the work may stop: nobody waits for its result. Any thread.
+    public nonisolated var isCancelled: Bool { cancellation.load(ordering: .relaxed) }
+
+    /// Whether the deadline has passed at `nowNanoseconds` of the monotonic clock. Any thread.
+    public nonisolated func isExpired(nowNanoseconds: UInt64) -> Bool {
+        deadlineNanoseconds.map { nowNanoseconds >= $0 } ?? false
+    }
+
+    /// The body of the request; copied when it is asked for.
+    public var body: [UInt8] {
+        if let borrowed = unsafe borrowed { return unsafe Array(borrowed) }
+        return owned
+    }
+
+    /// The body of the request as a message; decoded without a copy while the handler runs.
+    ///
+    /// - Throws: `invalid_request`.
+    public func decode<Message: RPCMessage>(_ type: Message.Type = Message.self) throws(ThemisError) -> Message {
+        if let borrowed = unsafe borrowed { return try unsafe Message(decoding: borrowed) }
+        return try Message(decoding: owned)
+    }
+
+    /// Runs `handler` with the body still in the input of the connection.
+    func dispatch(_ body: UnsafeRawBufferPointer, to handler: @NetLoop (RPCServerCall) -> Void) {
+        unsafe borrowed = unsafe body
+        handler(self)
+        // Whoever looks at the body later needs one of its own.
+        if connection != nil { owned = unsafe Array(body) }
+        unsafe borrowed = nil
+    }
+
+    func take(body: [UInt8]) { owned = body }
+
+    // MARK: The answer
+
+    /// Whether the call still waits for its answer.
+    public var isOpen: Bool { connection != nil }
+
+    /// Answers. A body of more than 64 KiB flows as DATA by itself.
+    public func respond(_ message: some RPCMessage) {
+        end()?.respond(self) { out throws(ThemisError) in try message.encode(into: &out) }
+    }
+
+    /// Answers with an encoded body.
+    public func respond(_ body: [UInt8]) { end()?.respond(self) { out throws(ThemisError) in out.append(body) } }
+
+    /// Ends the call with an error, also in the middle of a stream.
+    public func fail(_ error: ThemisError) { end()?.fail(self, error) }
+
+    /// Answers from any thread. Replies of one burst reach the loop by one wake-up.
+    public nonisolated func reply(_ message: some RPCMessage) {
+        do { completions.add(.init(call: self, result: .success(try message.encoded()))) } catch { reply(failing: error) }
+    }
+
+    /// Answers with an encoded body, from any thread.
+    public nonisolated func reply(_ body: [UInt8]) { completions.add(.init(call: self, result: .success(body))) }
+
+    /// Ends the call with an error, from any thread.
+    public nonisolated func reply(failing error: ThemisError) { completions.add(.init(call: self, result: .failure(error))) }
+
+    /// Lets go of the connection: the call is over for its handler.
+    private func end() -> ServerConnection? {
+        guard let connection else { return nil }
+        self.connection = nil
+        forgetClosures()
+        return connection
+    }
+
+    private func forgetClosures() {
+        onCancel = nil
+        onReadable = nil
+        onWritable = nil
+        resumeReader()
+        resumeWriters()
+    }
+
+    /// The caller gave up: the handler hears of it, and the answer is still owed.
+    func cancel() {
+        guard !cancellation.exchange(true, ordering: .relaxed) else { return }
+        let action = onCancel
+        onCancel = nil
+        action?()
+        onReadable?()
+        onWritable?()
+        resumeReader()
+        resumeWriters()
+    }
+
+    /// The connection is gone: nobody can be answered.
+    func abandon() {
+        cancel()
+        connection = nil
+        forgetClosures()
+    }
+
+    // MARK: A stream of messages in
+
+    /// What `takeMessage` found.
+    public enum Incoming: Sendable {
+        /// The next message, encoded.
+        case message([UInt8])
+        /// The client will send no more.
+        case end
+        /// Nothing now; `onReadable` tells.
+        case nothing
+    }
+
+    /// The next message of the request's stream.
+    ///
+    /// - Throws: `cancelled` when the caller gave up.
+    public func takeMessage() throws(ThemisError) -> Incoming {
+        guard !isCancelled, let connection else { throw ThemisError(.cancelled, "the caller gave up") }
+        if let message = connection.takeMessage(of: self) { return .message(message) }
+        return requestHasEnded ? .end : .nothing
+    }
+
+    /// Waits for the next message of the request's stream; nil at its end. One reader at a time.
+    ///
+    /// - Throws: `cancelled` when the caller gave up.
+    public func nextMessage() async throws(ThemisError) -> [UInt8]? {
+        while true {
+            switch try takeMessage() {
+            case .message(let message): return message
+            case .end: return nil
+            case .nothing:
+                precondition(reader == nil, "a call has one reader")
+                await withCheckedContinuation { reader = $0 }
+            }
+        }
+    }
+
+    func becameReadable(isEnd: Bool) {
+        if isEnd { requestHasEnded = true }
+        onReadable?()
+        resumeReader()
+    }
+
+    private func resumeReader() {
+        let waiting = reader
+        reader = nil
+        waiting?.resume()
+    }
+
+    // MARK: A stream of messages out
+
+    /// Whether a polite handler goes on sending: less than 256 KiB wait for credit.
+    public var isWritable: Bool { connection?.isWritable(self) ?? false }
+
+    /// Sends encoded messages of the answer's stream; what exceeds the credit waits here, so look at `isWritable` first.
+    public func send(_ payload: MessagePayload) { connection?.send(self, payload.bytes) }
+
+    /// Sends one message, after waiting until the client has room for it.
+    ///
+    /// - Throws: `cancelled` when the caller gave up, `invalid_request` when the message cannot be encoded.
+    public func send(_ message: some RPCMessage) async throws(ThemisError) {
+        try await awaitWritable()
+        var payload = MessagePayload()
+        try payload.append(message)
+        send(payload)
+    }
+
+    /// Waits until `isWritable`.
+    ///
+    /// - Throws: `cancelled` when the caller gave up.
+    public func awaitWritable() async throws(ThemisError) {
+        while !isCancelled, connection != nil, !isWritable { await withCheckedContinuation { writers.append($0) } }
+        guard !isCancelled, connection != nil else { throw ThemisError(.cancelled, "the caller gave up") }
+    }
+
+    /// Ends the answer's stream in order.
+    public func finish() { end()?.finish(self) }
+
+    func becameWritable() {
+        onWritable?()
+        resumeWriters()
+    }
+
+    private func resumeWriters() {
+        guard !writers.isEmpty else { return }
+        let waiting = writers
+        writers = []
+        for writer in waiting { writer.resume() }
+    }
+}
+
+/// Encoded messages of a stream, each behind its length: made on any thread, sent on the loop.
+public struct MessagePayload: Sendable {
+    private(set) var bytes: [UInt8] = []
+
+    /// Without messages.
+    public init() {}
+
+    /// Bytes so far.
+    public var count: Int { bytes.count }
+
+    /// Appends a message.
+    ///
+    /// - Throws: `invalid_request` when it cannot be encoded; nothing is appended then.
+    public mutating func append(_ message: some RPCMessage) throws(ThemisError) {
+        let start = bytes.count
+        bytes.append(contentsOf: [0, 0, 0, 0])
+        do {
+            try message.encode(into: &bytes)
+        } catch {
+            bytes.removeSubrange(start...)
+            throw error
+        }
+        let length = bytes.count - start - MessageAssembler.prefixBytes
+        for index in 0..<MessageAssembler.prefixBytes { bytes[start + index] = UInt8(truncatingIfNeeded: length >> (8 * index)) }
+    }
+}
+
+/// Replies from other threads on their way to the loop.
+final class CompletionQueue: Sendable {
+    struct Completion: Sendable {
+        let call: RPCServerCall
+        let result: Result<[UInt8], ThemisError>
+    }
+
+    private let waiting = Mutex<[Completion]>([])
+
+    func add(_ completion: Completion) {
+        let isFirst = waiting.withLock {
+            $0.append(completion)
+            return $0.count == 1
+        }
+        if isFirst { NetLoop.post { self.deliver() } }
+    }
+
+    @NetLoop private func deliver() {
+        let completions = waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        for completion in completions {
+            switch completion.result {
+            case .success(let body): completion.call.respond(body)
+            case .failure(let error): completion.call.fail(error)
+            }
+        }
+    }
+}
