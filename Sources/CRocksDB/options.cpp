@@ -8,6 +8,10 @@
 
 namespace themis {
 
+static rocksdb::CompressionType codec(int32_t number) {
+    return number == 0 ? rocksdb::kNoCompression : number == 1 ? rocksdb::kLZ4Compression : rocksdb::kZSTD;
+}
+
 namespace {
 
 /// Tells the process what happens in RocksDB's background threads.
@@ -102,8 +106,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
         family.target_file_size_base = options.target_file_size;
         family.max_bytes_for_level_base = options.target_file_size * 4;
         family.level_compaction_dynamic_level_bytes = true;
-        family.compression = shape.append_only ? rocksdb::kZSTD : rocksdb::kLZ4Compression;
-        family.bottommost_compression = rocksdb::kZSTD;
+        // Change records leave by whole files: they are never rewritten into a last level.
+        family.compression = codec(shape.append_only ? options.bottommost_compression : options.compression);
+        family.bottommost_compression = codec(options.bottommost_compression);
 
         rocksdb::BlockBasedTableOptions table;
         table.block_cache = cache;

@@ -2,6 +2,7 @@
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/version.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -53,6 +54,12 @@ extern "C" {
 void themis_status_release(themis_status *status) {
     free(status->message);
     status->message = nullptr;
+}
+
+#define THEMIS_TEXT_OF(number) #number
+#define THEMIS_TEXT(number) THEMIS_TEXT_OF(number)
+const char *themis_rocksdb_version(void) {
+    return THEMIS_TEXT(ROCKSDB_MAJOR) "." THEMIS_TEXT(ROCKSDB_MINOR) "." THEMIS_TEXT(ROCKSDB_PATCH);
 }
 
 themis_status themis_db_open(const themis_options *options, themis_db **out) {

@@ -67,6 +67,18 @@ public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
         self.pk = pk
     }
 
+    /// Two keys are equal when their bytes are: canonically equivalent spellings are different keys, as they are in storage.
+    public static func == (left: EntityKey, right: EntityKey) -> Bool {
+        left.pk.utf8.elementsEqual(right.pk.utf8) && left.table.text.utf8.elementsEqual(right.table.text.utf8)
+    }
+
+    /// Hashes the bytes.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(table)
+        var text = pk
+        text.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+
     /// Whether `pk` may be a primary key. C0, DEL and C1 characters are control characters.
     public static func isValidPrimaryKey(_ pk: String) -> Bool {
         let count = pk.utf8.count

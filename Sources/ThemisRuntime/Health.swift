@@ -46,6 +46,20 @@ public struct ComponentHealth: Sendable, Equatable {
     }
 }
 
+extension ComponentHealth {
+    /// The core, as a sidecar that asked it sees it: its own word for its state, or that it did not answer.
+    public static func core(isReachable: Bool, state: String, detail: String, latencyMilliseconds: Int64) -> ComponentHealth {
+        guard isReachable else { return ComponentHealth("core", .unhealthy, detail: detail, vital: true) }
+        let status: HealthStatus =
+            switch state {
+            case "healthy": .healthy
+            case "degraded", "recovering": .degraded
+            default: .unhealthy
+            }
+        return ComponentHealth("core", status, detail: detail, latencyMilliseconds: latencyMilliseconds, vital: true)
+    }
+}
+
 /// What GET /health answers.
 public struct HealthReport: Sendable, Equatable {
     /// Seconds since the answering process started.

@@ -16,6 +16,8 @@ public final class RocksDBEngine: StorageEngine {
     private let flushesOnClose: Bool
     private let ingestDirectory: String
     private let ingested = Atomic<UInt64>(0)
+    /// The version of the library.
+    public static let version = unsafe String(cString: themis_rocksdb_version())
     /// How the start found the log.
     public let logScan: WriteAheadLogScan
 

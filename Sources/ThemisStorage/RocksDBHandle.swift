@@ -58,6 +58,8 @@ import ThemisBase
         unsafe raw.target_file_size = options.targetFileBytes
         unsafe raw.next_chain = nextChain
         unsafe raw.max_open_files = options.maxOpenFiles
+        unsafe raw.compression = options.compression.rawValue
+        unsafe raw.bottommost_compression = options.bottommostCompression.rawValue
         unsafe raw.max_background_jobs = options.maxBackgroundJobs
         unsafe raw.statistics = 1
         unsafe raw.disable_auto_compactions = options.compactsByItself ? 0 : 1

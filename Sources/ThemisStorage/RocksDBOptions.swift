@@ -18,12 +18,36 @@ public struct RocksDBOptions: Sendable {
     public var minFreeBytes: UInt64 = 512 << 20
     /// A file that is given up when free space falls below a quarter of `minFreeBytes`; 0: none.
     public var ballastBytes: UInt64 = 64 << 20
+    /// Compression of the upper levels.
+    public var compression = Compression.lz4
+    /// Compression of the last level, and of the change log.
+    public var bottommostCompression = Compression.zstd
     /// Flushes and compactions at once.
     public var maxBackgroundJobs: Int32 = 2
     /// Whether files are compacted as need arises. Off while a salvage reads damaged files.
     var compactsByItself = true
     /// Whether a clean close writes memtables to files, so that the next start has no log to replay.
     public var flushesOnClose = true
+
+    /// How blocks are compressed.
+    public enum Compression: Int32, Sendable {
+        /// Not at all.
+        case none = 0
+        /// Fast.
+        case lz4 = 1
+        /// Small.
+        case zstd = 2
+
+        /// The codec of this name in the configuration.
+        public init?(word: String) {
+            switch word {
+            case "none": self = .none
+            case "lz4": self = .lz4
+            case "zstd": self = .zstd
+            default: return nil
+            }
+        }
+    }
 
     /// The sizes of an ordinary node.
     public init() {}

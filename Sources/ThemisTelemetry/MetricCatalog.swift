@@ -159,6 +159,12 @@ extension Metric {
     /// Subscribers ended because they were slow.
     public static let changefeedEvicted = Metric(
         "themis_changefeed_evicted_total", .counter, "Streams ended because their reader was too slow.")
+    /// Whether a process follows the core.
+    public static let changefeedFollowing = Metric(
+        "themis_changefeed_following", .gauge, "Processes that follow the core's change log at this moment.")
+    /// Subscribers that had to be served from the core's log.
+    public static let changefeedReadBacks = Metric(
+        "themis_changefeed_read_backs_total", .counter, "Times that a stream was behind the ring and was read back from the core.")
     /// Gaps told.
     public static let changefeedGaps = Metric(
         "themis_changefeed_gaps_total", .counter, "`gap` events sent because retention or an epoch left a hole.")
@@ -196,7 +202,7 @@ extension Metric {
         commitBatchRecords, commitSyncSeconds, commitRefused, commitStale,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,
         changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats, changefeedLag,
-        changefeedEvicted, changefeedGaps,
+        changefeedEvicted, changefeedFollowing, changefeedGaps, changefeedReadBacks,
         processCPU, processMemory, processFiles, processFileLimit, logSuppressed, logDropped,
     ]
 }

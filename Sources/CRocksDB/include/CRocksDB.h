@@ -77,11 +77,17 @@ typedef struct {
     uint64_t next_chain;
     int32_t max_open_files;
     int32_t max_background_jobs;
+    /// 0 none, 1 LZ4, 2 ZSTD.
+    int32_t compression;
+    int32_t bottommost_compression;
     int32_t statistics;
     int32_t disable_auto_compactions;
     themis_event_function on_event;
     void *event_context;
 } themis_options;
+
+/// The version of the library, as `7.8.3`. Never released.
+const char *themis_rocksdb_version(void);
 
 themis_status themis_db_open(const themis_options *options, themis_db **db);
 /// Every snapshot and iterator must be gone.

@@ -1,0 +1,85 @@
+import ThemisBase
+public import ThemisNet
+import ThemisRPC
+
+/// The changefeed's part of a route table, mounted by the changefeed process and by the gateway.
+public enum ChangefeedRoutes {
+    /// The rows over `feed`. `isEnabled` is asked for each request: the feature is switched while the process runs.
+    public static func routes(_ feed: Feed, isEnabled: @escaping @Sendable @NetLoop () -> Bool) -> [Route] {
+        func guarded(_ body: @escaping @Sendable @NetLoop (Feed, HTTPExchange) async throws -> Void) -> HTTPHandler {
+            { exchange in
+                guard isEnabled() else {
+                    throw ThemisError(.featureDisabled, "the changefeed is off: set features.cdc to true")
+                }
+                try await body(feed, exchange)
+            }
+        }
+        return [
+            Route(
+                .get, "/changefeed", .wait, scope: .cdcRead, parameters: ChangefeedQuery.pageNames,
+                summary: "A page of change records after a position; waits for the next commit on request.", handler: guarded(page)),
+            Route(
+                .get, "/changefeed/stream", .streamOut, scope: .cdcRead, parameters: ChangefeedQuery.streamNames,
+                summary: "Change records as server-sent events, from a position on without an end.", handler: guarded(stream)),
+            Route(
+                .get, "/changefeed/stats", scope: .cdcRead, summary: "Positions, size and age of the change log, and its subscribers.",
+                handler: guarded(stats)),
+        ]
+    }
+
+    // MARK: Pages
+
+    @NetLoop private static func page(_ feed: Feed, _ exchange: HTTPExchange) async throws {
+        let query = try ChangefeedQuery({ exchange.queryParameter($0) }, lastEventID: nil)
+        exchange.setWait(milliseconds: query.longPollMilliseconds)
+        var request = ChangesReadRequest()
+        request.after = query.position ?? 0
+        request.fromNow = query.position == nil
+        request.epoch = query.epoch
+        request.limit = UInt32(query.limit)
+        request.waitMilliseconds = UInt32(query.longPollMilliseconds)
+        request.filter = query.subscription.filter
+        request.oldValues = query.subscription.format.includesOldValue
+        let page = try await feed.read(request, for: exchange)
+        var out: [UInt8] = []
+        out.reserveCapacity(256 + page.changes.reduce(0) { $0 + $1.value.count * 5 / 4 + 256 })
+        out.append(contentsOf: #"{"events":["#.utf8)
+        for (index, change) in page.changes.enumerated() {
+            if index > 0 { out.append(0x2C) }
+            query.subscription.format.append(change, epoch: page.epoch, to: &out)
+        }
+        let cursor = EventIdentifier(epoch: page.epoch, sequence: page.nextAfter).text
+        out.append(
+            contentsOf: (#"],"count":\#(page.changes.count),"latest_sequence":\#(page.latest),"oldest_sequence":\#(page.oldest),"#
+                + #""next_seq":\#(page.nextAfter),"cursor":"\#(cursor)","epoch":"\#(page.epoch)"}"#).utf8)
+        exchange.respond(200, contentType: "application/json", headers: [("Cache-Control", "no-store")], body: out)
+    }
+
+    // MARK: Streams
+
+    @NetLoop private static func stream(_ feed: Feed, _ exchange: HTTPExchange) async throws {
+        let query = try ChangefeedQuery({ exchange.queryParameter($0) }, lastEventID: exchange.head.fields["last-event-id"])
+        try feed.admit()
+        if query.subscription.format.includesOldValue { try await feed.requireOldValues(of: query.subscription.filter.table) }
+        let position = try await feed.provedPosition(query.position, epoch: query.epoch)
+        let connection = try StreamConnection(exchange, headers: [])
+        let subscriber = feed.subscribe(
+            connection, query.subscription, position: position, epoch: query.epoch, maxSeconds: query.maxSeconds)
+        connection.attach(subscriber)
+        feed.greet(subscriber)
+    }
+
+    // MARK: Stats
+
+    @NetLoop private static func stats(_ feed: Feed, _ exchange: HTTPExchange) async throws {
+        let info = try await feed.info()
+        let age = info.oldestMilliseconds == 0 ? 0 : max(0, feed.wallMilliseconds - info.oldestMilliseconds)
+        let lag = info.latest > feed.latest ? info.latest - feed.latest : 0
+        let text =
+            #"{"epoch":"\#(info.epoch)","oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"bytes":\#(info.bytes),"#
+            + #""oldest_timestamp_ms":\#(info.oldestMilliseconds),"latest_timestamp_ms":\#(info.latestMilliseconds),"age_ms":\#(age),"#
+            + #""followers":\#(info.followers),"subscribers":\#(feed.subscriberCount),"slowest_subscriber_lag":\#(feed.slowestLag),"#
+            + #""lag":\#(lag),"following":\#(feed.isFollowing)}"#
+        exchange.respond(200, contentType: "application/json", headers: [("Cache-Control", "no-store")], body: Array(text.utf8))
+    }
+}

@@ -1,0 +1,119 @@
+import Synchronization
+import ThemisBase
+import ThemisDatabase
+import ThemisRuntime
+import ThemisStorage
+import ThemisTelemetry
+
+/// The data of this node: directory, engine, database and the threads that work on them. Opened once, closed in reverse.
+final class Core: Sendable {
+    let directory: DataDirectory
+    let engine: RocksDBEngine
+    let database: Database
+    let pool: WorkerPool
+    let settings: CoreSettings
+    private let mark: DurableMark
+    private let telemetry: Telemetry
+    private let metrics: EngineMetrics
+
+    /// Opens the data. Blocks; `onFatal` is called when the process must end because a sync failed.
+    ///
+    /// - Throws: `data_locked`, `log_damaged`, `format_too_new`, `data_corrupt`, `invalid_configuration`.
+    init(_ settings: CoreSettings, telemetry: Telemetry, onFatal: @escaping @Sendable (ThemisError) -> Void) throws(ThemisError) {
+        self.settings = settings
+        self.telemetry = telemetry
+        if settings.salvages {
+            let report = try Salvage.run(settings.path, settings.engine, telemetry: telemetry)
+            telemetry.log.warning(
+                "data salvaged: a new epoch begins",
+                [(.count, String(report.recordsKept)), (.suppressed, String(report.recordsGivenUp)), (.directory, settings.path)])
+        }
+        directory = try DataDirectory(opening: settings.path)
+        mark = try DurableMark(in: directory, telemetry: telemetry)
+        let engine = try RocksDBEngine(opening: directory, settings.engine, telemetry: telemetry)
+        let pool = WorkerPool(threads: settings.threads, capacity: Self.queueCapacity)
+        var options = DatabaseOptions()
+        options.durability = settings.isRelaxed ? .relaxed : .sync
+        options.startsNewEpoch = directory.isSalvaged
+        options.durableMark = mark
+        options.feedRingBytes = settings.feedRingBytes
+        // What the pool cannot take is done where it arises: it must not be lost.
+        options.execute = { body in if !pool.submit(body) { body() } }
+        options.onFatal = onFatal
+        do throws(ThemisError) {
+            database = try Database.open(engine: engine, options: options, telemetry: telemetry)
+        } catch {
+            pool.stop()
+            engine.close()
+            throw error
+        }
+        if directory.isSalvaged { try directory.acknowledgeSalvage() }
+        self.engine = engine
+        self.pool = pool
+        metrics = EngineMetrics(telemetry.metrics)
+    }
+
+    /// Work that may wait for a thread. A thread takes some 50 µs for a piece: more would be answered after its caller has given up.
+    static let queueCapacity = 16_384
+
+    /// Finishes what was accepted, makes it durable, releases the directory.
+    func close() {
+        pool.stop()
+        database.close()
+        mark.close()
+        engine.close()
+    }
+
+    /// Removes change records beyond their age and size, and idempotency keys older than a day. Blocks.
+    func applyRetention() {
+        do throws(ThemisError) {
+            _ = try database.applyRetention(settings.retention)
+            _ = try database.pruneIdempotencyKeys()
+        } catch {
+            telemetry.log.warning("retention failed", [(.error, error.description)])
+        }
+    }
+
+    /// Copies the engine's numbers into the metrics of this process.
+    func refreshMetrics() {
+        metrics.refresh(engine.statistics())
+        telemetry.metrics.gauge(.changefeedLatest).set(Double(database.durableSequence))
+        telemetry.metrics.gauge(.changefeedOldest).set(Double(database.oldestSequence))
+        if let info = try? database.changesInfo() { telemetry.metrics.gauge(.changefeedBytes).set(Double(info.bytes)) }
+    }
+}
+
+/// What the core takes from the configuration, as plain values.
+struct CoreSettings: Sendable {
+    let path: String
+    let salvages: Bool
+    let engine: RocksDBOptions
+    let threads: Int
+    let isRelaxed: Bool
+    let feedRingBytes: Int
+    let retention: ChangeRetention
+
+    init(_ context: ServiceContext) {
+        let configuration = context.configuration
+        path = configuration[Settings.storagePath]
+        salvages = context.arguments.has("--salvage")
+        var options = RocksDBOptions()
+        options.walDirectory = configuration[Settings.walDirectory]
+        options.memtableBytes = UInt64(configuration[Settings.memtableSize]) << 20
+        // Write buffers may take an eighth of the budget, never less than two of them for the entities.
+        let budget = UInt64(configuration[Settings.memoryLimit]) << 20
+        options.totalMemtableBytes = max(options.memtableBytes * 2, budget / 8)
+        options.blockCacheBytes = UInt64(configuration[Settings.blockCacheSize]) << 20
+        options.maxOpenFiles = Int32(configuration[Settings.maxOpenFiles])
+        options.compression = .init(word: configuration[Settings.compression]) ?? options.compression
+        options.bottommostCompression = .init(word: configuration[Settings.bottommostCompression]) ?? options.bottommostCompression
+        options.minFreeBytes = UInt64(configuration[Settings.minFree]) << 20
+        engine = options
+        threads = configuration[Settings.workerThreads]
+        isRelaxed = configuration[Settings.durability] == "relaxed"
+        feedRingBytes = Int(min(64 << 20, max(4 << 20, budget / 64)))
+        retention = ChangeRetention(
+            maxAgeMilliseconds: Int64(configuration[Settings.cdcRetentionHours]) * 3_600_000,
+            maxBytes: UInt64(configuration[Settings.cdcRetentionBytes]))
+    }
+}
