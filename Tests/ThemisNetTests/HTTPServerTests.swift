@@ -84,6 +84,11 @@ import ThemisTestKit
             "POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         #expect(refused.status == 204)
         #expect(!refused.head.keepsAlive)
+        // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
+        let old = try await fixture.client()
+        old.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
+        try await old.waitForClose()
+        #expect(old.events.bytes.starts(with: Array("HTTP/1.1 200 ".utf8)))
         let other = try await fixture.client()
         #expect(try await other.request(request("GET", "/hello", "Expect: tea")).status == 417)
         fixture.server.stop()

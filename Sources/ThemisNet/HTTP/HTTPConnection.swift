@@ -140,7 +140,8 @@ import ThemisBase
         }
         server.observer?(
             HTTPObservation(
-                routeIndex: nil, routeClass: nil, method: .other, status: status, microseconds: 0, requestBytes: 0, answerBytes: body.count))
+                routeIndex: nil, routeClass: nil, method: .other, status: status, microseconds: 0, requestBytes: 0,
+                answerBytes: body.count))
         stream.finish()
     }
 

@@ -353,7 +353,8 @@ public import ThemisTelemetry
         let elapsed = server.telemetry.time.monotonicNanoseconds() - startedNanoseconds
         observer(
             HTTPObservation(
-                routeIndex: routeIndex, routeClass: routeClass, method: head.method, status: status, microseconds: Int64(elapsed / 1_000),
+                routeIndex: routeIndex, routeClass: routeClass, method: head.method, status: status,
+                microseconds: Int64(elapsed / 1_000),
                 requestBytes: body.receivedBytes, answerBytes: answeredBytes))
     }
 }

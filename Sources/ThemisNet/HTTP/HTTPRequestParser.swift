@@ -138,7 +138,8 @@ private struct RequestHeadReader {
         }
         return HTTPRequestHead(
             method: method, target: target, fields: fields, isHTTP10: isHTTP10, framing: framing,
-            keepsAlive: isHTTP10 ? connection.keepsAlive && !connection.closes : !connection.closes, expectation: expectation)
+            keepsAlive: isHTTP10 ? connection.keepsAlive && !connection.closes : !connection.closes,
+            expectation: isHTTP10 ? .none : expectation)
     }
 
     private func requestLine() throws(ThemisError) -> (method: Range<Int>, target: Range<Int>, isHTTP10: Bool) {

@@ -17,8 +17,8 @@ public enum RouteClass: String, Sendable, CaseIterable {
 /// Answers one request. Runs as a task on the loop; is cancelled when the client goes away or the time is over.
 public typealias HTTPHandler = @NetLoop @Sendable (HTTPExchange) async throws -> Void
 
-/// One row of a route table.
-public struct Route: Sendable {
+/// One row of a route table. Shared by reference: every request holds its row.
+public final class Route: Sendable {
     /// The method. GET answers HEAD too.
     public let method: HTTPMethod
     /// The path: literal segments, `{name}` for one segment, and at the end `{name*}` for all that is left, slashes included.
