@@ -74,7 +74,8 @@ public enum ChildEnd: Sendable, Equatable {
 enum ChildProcess {
     /// Starts `spec` and gives its pid. Standard input is /dev/null, output and error are the parent's.
     ///
-    /// Must be called on the main thread: the kernel tells a child that its parent is gone when the *thread* that started it ends.
+    /// Must be called on the main thread: the kernel tells a child that its parent is gone when the *thread* that started it
+    /// ends.
     static func spawn(_ spec: ChildSpec) throws(StartFailure) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)

@@ -99,8 +99,8 @@ public struct Configuration: Sendable {
         }
     }
 
-    /// The same with the values that the core told. Rows that this build does not have, or values that it cannot have, are left out: the
-    /// core may be a version ahead.
+    /// The same with the values that the core told. Rows that this build does not have, or values that it cannot have, are left
+    /// out: the core may be a version ahead.
     ///
     /// - Returns: the configuration and the keys that were left out.
     public func taking(shared values: [(path: String, text: String)]) -> (configuration: Configuration, ignored: [String]) {

@@ -160,8 +160,8 @@ extension Configuration {
                 ConfigurationProblem(
                     place: place(of: origin(of: setting)), key: setting.row.path,
                     message:
-                        "`\(self[setting])` is not a loopback address and `auth.mode` is `none`: everyone who reaches it could read and "
-                        + "write; listen on 127.0.0.1 behind a proxy, or set `auth.allow_anonymous_remote: true`"))
+                        "`\(self[setting])` is not a loopback address and `auth.mode` is `none`: everyone who reaches it could "
+                        + "read and write; listen on 127.0.0.1 behind a proxy, or set `auth.allow_anonymous_remote: true`"))
         }
         let socket = self[Settings.rpcSocket]
         if socket.utf8.count > Limits.socketPathBytes {

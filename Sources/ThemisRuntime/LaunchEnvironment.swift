@@ -1,8 +1,8 @@
 import Glibc
 import ThemisTelemetry
 
-/// What a process finds when it starts: environment variables, the machine's size, the file system. An argument of everything that
-/// depends on it, so that tests make their own.
+/// What a process finds when it starts: environment variables, the machine's size, the file system. An argument of everything
+/// that depends on it, so that tests make their own.
 public struct LaunchEnvironment: Sendable {
     /// What reading a file gave.
     public enum FileContent: Sendable {

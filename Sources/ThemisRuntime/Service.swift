@@ -4,7 +4,8 @@ public import ThemisTelemetry
 
 /// A running process's own part: made by `ServiceDefinition.start`, ended by `drain`.
 @NetLoop public protocol Service: AnyObject, Sendable {
-    /// Takes no new work, ends what is in flight, and returns when nothing is left. Bounded by `ServiceDefinition.drainMilliseconds`.
+    /// Takes no new work, ends what is in flight, and returns when nothing is left. Bounded by
+    /// `ServiceDefinition.drainMilliseconds`.
     func drain() async
     /// SIGHUP: the log file has been opened anew.
     func reopenLog()
@@ -74,7 +75,8 @@ public struct ServiceContext: Sendable {
     /// The version line.
     public let versionLine: String
 
-    /// Ends the process at once, without cleaning up: for faults after which only a new process is right, such as a failed sync. Any thread.
+    /// Ends the process at once, without cleaning up: for faults after which only a new process is right, such as a failed sync.
+    /// Any thread.
     public func end(_ code: ExitCode, _ message: String, _ metadata: [(LogKey, String)] = []) -> Never {
         telemetry.log.error(message, metadata + [(.exit_code, String(code.rawValue))])
         ProcessEnd.now(code.rawValue)

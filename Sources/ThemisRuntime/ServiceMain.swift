@@ -20,40 +20,47 @@ public enum ServiceMain {
         let words = Array(CommandLine.arguments.dropFirst())
         let program = definitions[0].role.program
         do {
-            let (definition, arguments) = try choose(definitions, words)
-            try run(definition, arguments)
+            try run(choose(definitions, words))
         } catch {
             ProcessEnd.failed(StartFailure(error, program: program))
         }
     }
 
     /// The role that the command line asks for, and the command line read as that role reads it.
-    static func choose(_ definitions: [ServiceDefinition], _ words: [String]) throws(UsageError) -> (ServiceDefinition, Arguments)
-    {
+    struct Chosen {
+        let definition: ServiceDefinition
+        let arguments: Arguments
+        /// What `--help` lists beside the settings.
+        let programFlags: [ProgramFlag]
+    }
+
+    /// Finds the role and reads the command line for it.
+    static func choose(_ definitions: [ServiceDefinition], _ words: [String]) throws(UsageError) -> Chosen {
         var definition = definitions[0]
+        let names = definitions.map(\.role.rawValue).joined(separator: ", ")
         let roleFlag = ProgramFlag(
             "--role", value: "ROLE",
-            help:
-                "Be this part of the set: \(definitions.map(\.role.rawValue).joined(separator: ", ")); default \(definition.role.rawValue)."
-        )
+            help: "Be this part of the set: \(names); default \(definition.role.rawValue).")
         // Looked for before the rest is read: which flags there are depends on it.
         let asked =
             words.firstIndex(of: "--role").map { $0 + 1 < words.count ? words[$0 + 1] : "" }
             ?? words.first { $0.hasPrefix("--role=") }.map { String($0.dropFirst("--role=".count)) }
         if let asked, definitions.count > 1 {
             guard let found = definitions.first(where: { $0.role.rawValue == asked }) else {
-                throw UsageError(message: "--role must be one of \(definitions.map(\.role.rawValue).joined(separator: ", "))")
+                throw UsageError(message: "--role must be one of \(names)")
             }
             definition = found
         }
         let own = definition.programFlags + (definitions.count > 1 ? [roleFlag] : [])
-        return (definition, try Arguments(words, role: definition.role, programFlags: own + hiddenFlags))
+        let arguments = try Arguments(words, role: definition.role, programFlags: own + hiddenFlags)
+        return Chosen(definition: definition, arguments: arguments, programFlags: own)
     }
 
-    private static func run(_ definition: ServiceDefinition, _ arguments: Arguments) throws -> Never {
+    private static func run(_ chosen: Chosen) throws -> Never {
+        let (definition, arguments) = (chosen.definition, chosen.arguments)
         if arguments.has("--help") {
-            let flags = definition.programFlags
-            ProcessEnd.write(Arguments.help(role: definition.role, summary: definition.summary, programFlags: flags), to: 1)
+            let help = Arguments.help(role: definition.role, summary: definition.summary, programFlags: chosen.programFlags)
+            ProcessEnd.write(help, to: 1)
             ProcessEnd.now(0)
         }
         if arguments.has("--version") {

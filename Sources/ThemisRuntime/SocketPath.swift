@@ -1,15 +1,15 @@
 import ThemisBase
 
-/// Where the core's socket lies when nobody says: in a private directory named after the data directory, so that several sets run on one
-/// machine and a tool that knows the data directory finds its set.
+/// Where the core's socket lies when nobody says: in a private directory named after the data directory, so that several sets run
+/// on one machine and a tool that knows the data directory finds its set.
 public enum SocketPath {
     /// The file's name in its directory.
     static let fileName = "core.sock"
 
     /// The default of `rpc.socket`.
     ///
-    /// A process that serves takes the first base directory in which it may write; a client first looks where a socket already lies. Bases
-    /// whose path would be longer than a socket's may be are passed over.
+    /// A process that serves takes the first base directory in which it may write; a client first looks where a socket already
+    /// lies. Bases whose path would be longer than a socket's may be are passed over.
     ///
     /// - Parameter dataDirectory: as configured; made absolute here.
     public static func standard(dataDirectory: String, serving: Bool, environment: LaunchEnvironment) -> String {

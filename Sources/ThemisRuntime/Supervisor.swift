@@ -5,8 +5,8 @@ public import ThemisTelemetry
 
 /// Starts the processes of one machine's set, starts again what dies, and stops them in order: sidecars first, then the core.
 ///
-/// A child that dies never touches the others. One that says that starting again is useless (exit codes 64 and 78, or 73 at its first
-/// start) ends the set with the same code; one that dies too often ends it with 75.
+/// A child that dies never touches the others. One that says that starting again is useless (exit codes 64 and 78, or 73 at its
+/// first start) ends the set with the same code; one that dies too often ends it with 75.
 @NetLoop public final class Supervisor: Service {
     /// Bounds of the supervision.
     public struct Options: Sendable {

@@ -3,8 +3,9 @@ import ThemisBase
 
 /// Reads YAML by libyaml's events into a tree.
 ///
-/// What makes YAML surprising is refused by name: anchors, aliases, tags, merge keys, several documents, a key twice in one mapping. Depth,
-/// nodes and size are bounded. Scalars keep their spelling and whether they were quoted; what a word means is decided by the setting.
+/// What makes YAML surprising is refused by name: anchors, aliases, tags, merge keys, several documents, a key twice in one
+/// mapping. Depth, nodes and size are bounded. Scalars keep their spelling and whether they were quoted; what a word means is
+/// decided by the setting.
 enum YAMLReader {
     /// The tree of `bytes`; an empty mapping when there is nothing in them.
     static func read(_ bytes: [UInt8]) throws(ConfigurationSyntaxError) -> ConfigurationTree {

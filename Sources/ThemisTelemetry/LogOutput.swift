@@ -12,9 +12,10 @@ public protocol LogOutput: Sendable {
 
 /// Writes lines to an open descriptor such as standard error: a file, a terminal, a pipe or a socket. Any thread.
 ///
-/// A pipe whose reader is stuck must not stop the process, and making the descriptor itself non-blocking would change it for every process
-/// that shares it. So a pipe or terminal is opened once more through /proc with a description of its own; a socket is written with
-/// MSG_DONTWAIT. What a line that was taken in part still lacks is kept and written before the next line, so that no line is ever cut.
+/// A pipe whose reader is stuck must not stop the process, and making the descriptor itself non-blocking would change it for
+/// every process that shares it. So a pipe or terminal is opened once more through /proc with a description of its own; a socket
+/// is written with MSG_DONTWAIT. What a line that was taken in part still lacks is kept and written before the next line, so that
+/// no line is ever cut.
 public final class DescriptorOutput: LogOutput {
     /// File descriptor 2.
     public static let standardError = DescriptorOutput(descriptor: 2)
@@ -87,8 +88,9 @@ public final class DescriptorOutput: LogOutput {
     }
 }
 
-/// Writes lines to a file that is renamed to `file.1`, `file.2`, … when it has reached its size. Any thread; several processes may share
-/// one file: lines are appended whole, and who finds the file full rotates it under a lock that the others do not wait for.
+/// Writes lines to a file that is renamed to `file.1`, `file.2`, … when it has reached its size. Any thread; several processes
+/// may share one file: lines are appended whole, and who finds the file full rotates it under a lock that the others do not wait
+/// for.
 public final class FileOutput: LogOutput {
     private let path: String
     private let maximumBytes: Int

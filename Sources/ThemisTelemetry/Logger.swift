@@ -3,8 +3,8 @@ public import ThemisBase
 
 /// Writes log records as lines. Any thread; never waits for a reader that does not read.
 ///
-/// At most `Limits.logLinesPerSecond` records with the same text are written in a second; the others are counted, and their number stands
-/// in a record of its own as soon as the second is over: with the next record of any kind, or at `flush`.
+/// At most `Limits.logLinesPerSecond` records with the same text are written in a second; the others are counted, and their
+/// number stands in a record of its own as soon as the second is over: with the next record of any kind, or at `flush`.
 public final class Logger: Sendable {
     /// Where finished lines go in tests: the whole line with its newline.
     public typealias Sink = @Sendable ([UInt8]) -> Void
@@ -108,7 +108,8 @@ public final class Logger: Sendable {
     /// Someone must act.
     public func error(_ message: String, _ metadata: [(LogKey, String)] = []) { log(.error, message, metadata) }
 
-    /// When the second has changed: a line for each text that was suppressed, and fresh windows. At most `Limits.logWindows` lines.
+    /// When the second has changed: a line for each text that was suppressed, and fresh windows. At most `Limits.logWindows`
+    /// lines.
     private func closeWindows(_ state: inout State, _ now: Int64) -> [[UInt8]] {
         let second = now / 1_000
         guard second != state.second else { return [] }

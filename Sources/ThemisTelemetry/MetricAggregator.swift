@@ -3,8 +3,9 @@ import ThemisBase
 
 /// Adds up the metrics of all processes of a set, also of those that ended. Any thread.
 ///
-/// Every process pushes absolute values with the id of its boot. A process that ends leaves its counters and histograms behind, so that a
-/// sum never falls; its gauges go with it. One whose connection broke, but which comes back with the same boot id, is not counted twice.
+/// Every process pushes absolute values with the id of its boot. A process that ends leaves its counters and histograms behind,
+/// so that a sum never falls; its gauges go with it. One whose connection broke, but which comes back with the same boot id, is
+/// not counted twice.
 public final class MetricAggregator: Sendable {
     private struct Source: Sendable {
         var role: String

@@ -1,14 +1,15 @@
 /// The one list of metrics. `docs/metrics.md` is generated from `all`.
 ///
-/// A row stands here only if something counts it. Names with `vccdb_`, `rocksdb_` and `themis_index_` in the first group are fixed by the
-/// runbook, letter by letter.
+/// A row stands here only if something counts it. Names with `vccdb_`, `rocksdb_` and `themis_index_` in the first group are
+/// fixed by the runbook, letter by letter.
 extension Metric {
     // The runbook's, in its order; the latency buckets end the group, so that the first fifty lines show all others.
 
     /// Requests answered by a gateway. Streams, long polls and jobs are not in it.
     public static let requests = Metric("vccdb_requests_total", .counter, "Requests answered, all routes.", alwaysShown: true)
     /// Requests answered with 4xx or 5xx.
-    public static let errors = Metric("vccdb_errors_total", .counter, "Requests answered with a 4xx or 5xx status.", alwaysShown: true)
+    public static let errors = Metric(
+        "vccdb_errors_total", .counter, "Requests answered with a 4xx or 5xx status.", alwaysShown: true)
     /// Requests a second.
     public static let qps = Metric("vccdb_qps", .gauge, "Requests per second, mean of the last 60 seconds.", alwaysShown: true)
     /// Seconds since the process started.
@@ -28,7 +29,8 @@ extension Metric {
     public static let estimatedKeys = Metric(
         "rocksdb_estimate_num_keys", .gauge, "Estimated number of keys in all column families.", alwaysShown: true)
     /// Index rebuilds finished.
-    public static let indexRebuilds = Metric("themis_index_rebuild_count", .counter, "Index rebuilds finished.", alwaysShown: true)
+    public static let indexRebuilds = Metric(
+        "themis_index_rebuild_count", .counter, "Index rebuilds finished.", alwaysShown: true)
     /// Milliseconds of index rebuilds.
     public static let indexRebuildMilliseconds = Metric(
         "themis_index_rebuild_duration_ms_total", .counter, "Milliseconds spent in index rebuilds.", alwaysShown: true)
@@ -45,7 +47,8 @@ extension Metric {
     public static let latency = Metric(
         "vccdb_latency_microseconds", .histogram, "Time from a request's first byte to its answer, in microseconds.",
         buckets: [
-            100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
+            100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_500_000,
+            5_000_000, 10_000_000,
         ],
         alwaysShown: true,
         parts: Parts(
@@ -57,7 +60,8 @@ extension Metric {
     public static let coreUp = Metric("themis_core_up", .gauge, "1 while the core answers, 0 while it does not.", merge: .max)
     /// What runs.
     public static let buildInfo = Metric(
-        "themis_build_info", .gauge, "Processes by version and commit; the value is their number.", labels: ["version", "commit"],
+        "themis_build_info", .gauge, "Processes by version and commit; the value is their number.",
+        labels: ["version", "commit"],
         merge: .byRole)
 
     // HTTP.
@@ -71,7 +75,8 @@ extension Metric {
         labels: ["route", "method", "class"])
     /// Latency by route.
     public static let httpDuration = Metric(
-        "themis_http_request_duration_seconds", .histogram, "Time from a request's first byte to the end of its answer, in seconds.",
+        "themis_http_request_duration_seconds", .histogram,
+        "Time from a request's first byte to the end of its answer, in seconds.",
         labels: ["route", "method"], buckets: secondsBounds)
     /// Connections open now.
     public static let httpConnections = Metric("themis_http_connections", .gauge, "HTTP connections open now.")
@@ -80,10 +85,12 @@ extension Metric {
         "themis_http_connections_accepted_total", .counter, "HTTP connections accepted.")
     /// Connections over the limit.
     public static let httpConnectionsRefused = Metric(
-        "themis_http_connections_refused_total", .counter, "HTTP connections answered with 503 because of `server.max_connections`.")
+        "themis_http_connections_refused_total", .counter,
+        "HTTP connections answered with 503 because of `server.max_connections`.")
     /// Connections that could not be accepted.
     public static let acceptFailures = Metric(
-        "themis_accept_failures_total", .counter, "Pauses of a listener because no connection could be accepted (open files, memory).")
+        "themis_accept_failures_total", .counter,
+        "Pauses of a listener because no connection could be accepted (open files, memory).")
     /// Requests that were not HTTP.
     public static let httpParseErrors = Metric(
         "themis_http_parse_errors_total", .counter, "Requests refused by the HTTP parser.")
@@ -98,7 +105,8 @@ extension Metric {
     /// Requests in flight.
     public static let rpcInFlight = Metric("themis_rpc_in_flight", .gauge, "RPC requests that the core has not answered yet.")
     /// Bytes received by the core.
-    public static let rpcReceivedBytes = Metric("themis_rpc_received_bytes_total", .counter, "Bytes of RPC frames received by the core.")
+    public static let rpcReceivedBytes = Metric(
+        "themis_rpc_received_bytes_total", .counter, "Bytes of RPC frames received by the core.")
     /// Bytes sent by the core.
     public static let rpcSentBytes = Metric("themis_rpc_sent_bytes_total", .counter, "Bytes of RPC frames sent by the core.")
     /// Frames that could not be understood.
@@ -113,7 +121,8 @@ extension Metric {
         buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096, 16_384])
     /// Duration of a durable batch.
     public static let commitSyncSeconds = Metric(
-        "themis_commit_fsync_seconds", .histogram, "Time in which one group commit became durable, in seconds.", buckets: secondsBounds)
+        "themis_commit_fsync_seconds", .histogram, "Time in which one group commit became durable, in seconds.",
+        buckets: secondsBounds)
     /// Writes refused because too many waited.
     public static let commitRefused = Metric(
         "themis_commit_refused_total", .counter, "Writes refused because too many were waiting for the disk.")
@@ -136,7 +145,8 @@ extension Metric {
     /// Cache hits.
     public static let rocksdbCacheHits = Metric("rocksdb_block_cache_hits_total", .counter, "Blocks found in the block cache.")
     /// Cache misses.
-    public static let rocksdbCacheMisses = Metric("rocksdb_block_cache_misses_total", .counter, "Blocks not found in the block cache.")
+    public static let rocksdbCacheMisses = Metric(
+        "rocksdb_block_cache_misses_total", .counter, "Blocks not found in the block cache.")
 
     // Changefeed.
 
@@ -144,7 +154,8 @@ extension Metric {
     public static let changefeedLatest = Metric(
         "themis_changefeed_latest_sequence", .gauge, "The newest durable sequence.", merge: .core)
     /// Oldest sequence.
-    public static let changefeedOldest = Metric("themis_changefeed_oldest_sequence", .gauge, "The oldest sequence kept.", merge: .core)
+    public static let changefeedOldest = Metric(
+        "themis_changefeed_oldest_sequence", .gauge, "The oldest sequence kept.", merge: .core)
     /// Bytes of the change log.
     public static let changefeedBytes = Metric("themis_changefeed_bytes", .gauge, "Bytes of the change log.", merge: .core)
     /// Subscribers.
@@ -152,7 +163,8 @@ extension Metric {
     /// Events sent.
     public static let changefeedEvents = Metric("themis_changefeed_events_total", .counter, "Events sent to subscribers.")
     /// Heartbeats sent.
-    public static let changefeedHeartbeats = Metric("themis_changefeed_heartbeats_total", .counter, "Heartbeats sent to subscribers.")
+    public static let changefeedHeartbeats = Metric(
+        "themis_changefeed_heartbeats_total", .counter, "Heartbeats sent to subscribers.")
     /// The slowest subscriber's distance.
     public static let changefeedLag = Metric(
         "themis_changefeed_lag_records", .gauge, "Records that the slowest open stream is behind.", merge: .max)
@@ -164,7 +176,8 @@ extension Metric {
         "themis_changefeed_following", .gauge, "Processes that follow the core's change log at this moment.")
     /// Subscribers that had to be served from the core's log.
     public static let changefeedReadBacks = Metric(
-        "themis_changefeed_read_backs_total", .counter, "Times that a stream was behind the ring and was read back from the core.")
+        "themis_changefeed_read_backs_total", .counter, "Times that a stream was behind the ring and was read back from the core."
+    )
     /// Gaps told.
     public static let changefeedGaps = Metric(
         "themis_changefeed_gaps_total", .counter, "`gap` events sent because retention or an epoch left a hole.")
@@ -197,11 +210,13 @@ extension Metric {
         requests, errors, qps, uptime, blockCacheUsage, blockCacheCapacity, pendingCompaction, estimatedKeys, indexRebuilds,
         indexRebuildMilliseconds, indexRebuildEntities, cursorAnchorHits, rangeScanSteps, latency,
         coreUp, buildInfo,
-        httpRequests, httpErrors, httpDuration, httpConnections, httpConnectionsAccepted, httpConnectionsRefused, acceptFailures, httpParseErrors,
+        httpRequests, httpErrors, httpDuration, httpConnections, httpConnectionsAccepted, httpConnectionsRefused, acceptFailures,
+        httpParseErrors,
         rpcRequests, rpcBusy, rpcInFlight, rpcReceivedBytes, rpcSentBytes, rpcGarbageFrames,
         commitBatchRecords, commitSyncSeconds, commitRefused, commitStale,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,
-        changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats, changefeedLag,
+        changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats,
+        changefeedLag,
         changefeedEvicted, changefeedFollowing, changefeedGaps, changefeedReadBacks,
         processCPU, processMemory, processFiles, processFileLimit, logSuppressed, logDropped,
     ]

@@ -2,10 +2,10 @@ public import ThemisBase
 
 /// The compact form in which metrics travel: from a sidecar to the core, and added up from the core to who is scraped.
 ///
-/// `version u8 | families varint`, then for each family `name | kind u8 | labels varint | added labels varint, each a text | bounds varint |
-/// series varint`, then for each series its label values, the added ones last, and its value: a counter as varint, a gauge as 8 bytes, a histogram as its counts and 8 bytes of sum. Texts have
-/// a length in front. A family that the reader's catalog does not know, or knows in another shape, is read over: processes of two versions
-/// understand what they share.
+/// `version u8 | families varint`, then for each family `name | kind u8 | labels varint | added labels varint, each a text |
+/// bounds varint | series varint`, then for each series its label values, the added ones last, and its value: a counter as
+/// varint, a gauge as 8 bytes, a histogram as its counts and 8 bytes of sum. Texts have a length in front. A family that the
+/// reader's catalog does not know, or knows in another shape, is read over: processes of two versions understand what they share.
 extension MetricSnapshot {
     private static let version: UInt8 = 1
 
@@ -55,14 +55,16 @@ extension MetricSnapshot {
         var builder = SnapshotBuilder()
         for _ in 0..<count {
             guard let name = reader.lengthPrefixed(), let rawKind = reader.byte(), let kind = MetricKind(rawValue: rawKind),
-                let labels = reader.varint(), labels <= 16, let added = readAddedLabels(&reader), let bounds = reader.varint(), bounds <= 256,
+                let labels = reader.varint(), labels <= 16, let added = readAddedLabels(&reader), let bounds = reader.varint(),
+                bounds <= 256,
                 let series = reader.varint(), series <= UInt64(Limits.metricSeries + 1)
             else { return nil }
             let row = Metric.named(String(decoding: name, as: UTF8.self))
             let isKnown =
                 row.map { $0.kind == kind && $0.labels.count == Int(labels) && $0.buckets.count == Int(bounds) } ?? false
             for _ in 0..<series {
-                guard let (texts, value) = readSeries(&reader, kind, labels: Int(labels) + added.count, bounds: Int(bounds)) else { return nil }
+                guard let (texts, value) = readSeries(&reader, kind, labels: Int(labels) + added.count, bounds: Int(bounds))
+                else { return nil }
                 if isKnown, let row { builder.add(row, texts, value, addedLabels: added) { $1 } }
             }
         }

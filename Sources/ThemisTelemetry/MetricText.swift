@@ -35,7 +35,8 @@ public enum OpenMetricsText {
     /// The media type of the format.
     public static let mediaType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-    /// The families of `snapshot`, in its order. Counters whose fixed name lacks `_total` are of type `unknown`, so that the name stays.
+    /// The families of `snapshot`, in its order. Counters whose fixed name lacks `_total` are of type `unknown`, so that the name
+    /// stays.
     public static func write(_ snapshot: MetricSnapshot) -> [UInt8] {
         var text = MetricText()
         for family in snapshot.families {

@@ -2,7 +2,8 @@ import Glibc
 import Synchronization
 import ThemisBase
 
-/// Keeps the metrics of this process up to date: age, CPU, memory, descriptors and the rate of requests. Any thread; `refresh` once a second.
+/// Keeps the metrics of this process up to date: age, CPU, memory, descriptors and the rate of requests. Any thread; `refresh`
+/// once a second.
 public final class ProcessMetrics: Sendable {
     private struct Rate: Sendable {
         /// Requests counted at the last 61 refreshes, oldest first.

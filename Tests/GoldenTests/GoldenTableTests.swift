@@ -25,7 +25,8 @@ import ThemisTestKit
     @Test func `the page of metrics equals the catalog`() {
         let rows = Metric.all.map { metric in
             let labels = metric.labels.map { "`\($0)`" }.joined(separator: " ")
-            return ["`\(metric.name)`", metric.kind.word, labels, metric.merge.word, metric.help]
+            let names = metric.parts.map { [$0.sum, $0.count, $0.bucket + "{le}"] } ?? [metric.name]
+            return [names.map { "`\($0)`" }.joined(separator: " "), metric.kind.word, labels, metric.merge.word, metric.help]
         }
         Golden.expect(
             "docs/metrics.md",

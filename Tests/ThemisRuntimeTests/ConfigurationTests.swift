@@ -9,10 +9,10 @@ import ThemisTestKit
 /// An environment with these files and variables.
 func makeEnvironment(
     files: [String: String] = [:], variables: [String: String] = [:], writable: Set<String> = ["/tmp"],
-    existing: Set<String> = ["/", "/work"]
+    existing: Set<String> = ["/", "/here"]
 ) -> LaunchEnvironment {
     LaunchEnvironment(
-        variables: variables, currentDirectory: "/work", userID: 1_000, processors: 4, memoryBytes: 8 << 30,
+        variables: variables, currentDirectory: "/here", userID: 1_000, processors: 4, memoryBytes: 8 << 30,
         readFile: { path in files[path].map { .bytes(Array($0.utf8)) } ?? .missing },
         isWritableDirectory: { writable.contains($0) },
         resolve: { existing.contains($0) ? $0 : nil })

@@ -12,23 +12,23 @@ import ThemisBase
         }
         let runtime = ["XDG_RUNTIME_DIR": "/run/user/1000", "TMPDIR": "/scratch"]
         let all: Set<String> = ["/run/themis", "/run/user/1000", "/scratch", "/tmp"]
-        let name = "data-" + Digest.hex(Digest.sha256(Array("/work/data".utf8)).prefix(6))
+        let name = "data-" + Digest.hex(Digest.sha256(Array("/here/data".utf8)).prefix(6))
         #expect(path(all, runtime) == "/run/themis/\(name)/core.sock")
         #expect(path(all.subtracting(["/run/themis"]), runtime) == "/run/user/1000/themis-\(name)/core.sock")
         #expect(path(["/scratch", "/tmp"], runtime) == "/scratch/themis-1000-\(name)/core.sock")
         #expect(path(["/tmp"], runtime) == "/tmp/themis-1000-\(name)/core.sock")
         #expect(path(["/tmp"]) == "/tmp/themis-1000-\(name)/core.sock")
         // The same directory under another spelling is the same set, another directory another one.
-        #expect(path(["/tmp"], data: "/work/x/../data/") == path(["/tmp"]))
+        #expect(path(["/tmp"], data: "/here/x/../data/") == path(["/tmp"]))
         #expect(path(["/tmp"], data: "/other/data") != path(["/tmp"]))
         let long = "/" + String(repeating: "x", count: 100)
         #expect(path([long, "/tmp"], ["TMPDIR": long]).hasPrefix("/tmp/"))
     }
 
     @Test func `a client takes the socket that lies there`() {
-        let name = "data-" + Digest.hex(Digest.sha256(Array("/work/data".utf8)).prefix(6))
+        let name = "data-" + Digest.hex(Digest.sha256(Array("/here/data".utf8)).prefix(6))
         let environment = makeEnvironment(
-            writable: ["/run/themis", "/tmp"], existing: ["/", "/work", "/tmp/themis-1000-\(name)/core.sock"])
+            writable: ["/run/themis", "/tmp"], existing: ["/", "/here", "/tmp/themis-1000-\(name)/core.sock"])
         #expect(
             SocketPath.standard(dataDirectory: "data", serving: false, environment: environment)
                 == "/tmp/themis-1000-\(name)/core.sock")
@@ -113,7 +113,9 @@ import ThemisBase
     @Test func `the body is as the contract says`() {
         #expect(
             String(decoding: report(.healthy, .degraded).json(), as: UTF8.self)
-                == #"{"status":"degraded","version":"\#(Build.version)","uptime_seconds":1.235,"components":{"core":{"status":"healthy","detail":"","latency_ms":2},"changefeed":{"status":"degraded","detail":"gone","latency_ms":null}}}"#
+                == #"{"status":"degraded","version":"\#(Build.version)","uptime_seconds":1.235,"components":{"#
+                + #""core":{"status":"healthy","detail":"","latency_ms":2},"#
+                + #""changefeed":{"status":"degraded","detail":"gone","latency_ms":null}}}"#
         )
         #expect(
             String(decoding: HealthReport.ready(missing: "no core").json, as: UTF8.self)

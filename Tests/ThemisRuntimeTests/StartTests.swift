@@ -16,10 +16,10 @@ import ThemisTestKit
 
     @Test func `a program with several roles takes the one that is asked for, else its first`() throws {
         let both = [definition(.all), definition(.core, [ProgramFlag("--salvage", help: "Keep what is readable.")])]
-        #expect(try ServiceMain.choose(both, []).0.role == .all)
-        #expect(try ServiceMain.choose(both, ["--role", "core", "--salvage"]).0.role == .core)
-        #expect(try ServiceMain.choose(both, ["--role=core"]).0.role == .core)
-        #expect(try ServiceMain.choose(both, ["--role=core", "--salvage"]).1.has("--salvage"))
+        #expect(try ServiceMain.choose(both, []).definition.role == .all)
+        #expect(try ServiceMain.choose(both, ["--role", "core", "--salvage"]).definition.role == .core)
+        #expect(try ServiceMain.choose(both, ["--role=core"]).definition.role == .core)
+        #expect(try ServiceMain.choose(both, ["--role=core", "--salvage"]).arguments.has("--salvage"))
         for bad in [["--role", "gateway"], ["--role"], ["--role="], ["--salvage"]] {
             #expect(throws: UsageError.self) { try ServiceMain.choose(both, bad) }
         }

@@ -33,7 +33,8 @@ private final class Lines: Sendable {
         makeLogger(.json).error("disk full", [(.limit, "1\n2"), (.role, "gateway")])
         #expect(
             lines.texts == [
-                #"{"time":"2023-11-14T22:13:20.000Z","level":"error","role":"core","message":"disk full","limit":"1\n2","peer_role":"gateway"}"#
+                #"{"time":"2023-11-14T22:13:20.000Z","level":"error","role":"core","message":"disk full","#
+                    + #""limit":"1\n2","peer_role":"gateway"}"#
                     + "\n"
             ])
     }
