@@ -75,6 +75,7 @@ let package = Package(
         // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
         .target(name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
+        tests("ThemisFeedTests", ["ThemisBase", "ThemisFeed", "ThemisNet", "ThemisRPC", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisRuntimeTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRuntime", "ThemisTestKit"]),
         tests("ThemisDatabaseTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisDatabase", "ThemisTestKit"]),

@@ -121,7 +121,8 @@ public import ThemisTelemetry
         markDirty()
     }
 
-    private func absorb(_ page: ChangesPage) {
+    /// Takes a page of the follow stream.
+    func absorb(_ page: ChangesPage) {
         if page.epoch != epoch {
             let start = page.changes.first.map { $0.sequence - 1 } ?? page.nextAfter
             restart(epoch: page.epoch, at: start, oldest: page.oldest)
