@@ -9,8 +9,8 @@ import ThemisStorage
 final class CommitLog: Sendable {
     /// What happened.
     enum Event: Sendable {
-        /// The batch is in the engine; on disk too, unless durability is relaxed.
-        case appended
+        /// The batch is in the engine; on disk too, unless durability is relaxed. Its memory comes back, empty.
+        case appended(WriteBatch)
         /// The batch is not, or nobody knows.
         case failed(ThemisError)
         /// Relaxed: everything up to the sequence is on disk now.
@@ -61,14 +61,15 @@ final class CommitLog: Sendable {
             let next = nextBatch(before: unsynced == nil ? nil : syncAt)
             var isLast = false
             switch next {
-            case .batch(let batch, let last):
+            case .batch(var batch, let last):
                 do throws(ThemisError) {
                     try engine.commit(batch, durability == .sync ? .synced : .buffered)
                     if durability == .relaxed, unsynced == nil {
                         syncAt = time.monotonicNanoseconds() + UInt64(Self.syncMilliseconds) * 1_000_000
                     }
                     if durability == .relaxed { unsynced = last }
-                    report(.appended)
+                    batch.removeAll()
+                    report(.appended(batch))
                 } catch {
                     report(.failed(error))
                 }

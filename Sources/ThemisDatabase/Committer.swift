@@ -189,9 +189,12 @@ final class Committer: Sendable {
 
     /// Ends a batch that came back from the log; what is in the log now.
     private func conclude(_ batch: OpenBatch, _ event: CommitLog.Event) -> OpenBatch? {
-        if case .failed(let error) = event {
+        switch event {
+        case .failed(let error):
             refuse(batch, error)
             return nil
+        case .appended(let memory): order.recycle(memory)
+        case .synced, .syncFailed: preconditionFailure("these are no events of a batch")
         }
         guard order.batch.bytes.isEmpty else {
             // The disk works on while the answers go out.

@@ -216,7 +216,22 @@ extension OrderStage {
         isUsageChanged = false
         batch.end = end
         batch.idempotency = usage
-        defer { batch = OpenBatch() }
+        defer { beginBatch() }
         return batch
+    }
+
+    /// Takes memory of an old batch for the next one: fresh pages cost more than writing into them.
+    func recycle(_ memory: WriteBatch) {
+        guard memory.bytes.capacity <= 2 * Limits.commitBatchBytes else { return }
+        spare = memory
+    }
+
+    private func beginBatch() {
+        var next = OpenBatch()
+        next.records.reserveCapacity(batch.records.count)
+        next.writes.reserveCapacity(batch.writes.count)
+        if let spare { next.bytes = spare }
+        spare = nil
+        batch = next
     }
 }

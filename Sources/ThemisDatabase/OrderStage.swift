@@ -55,6 +55,8 @@ final class OrderStage: @unchecked Sendable {
     /// The end of the log before the transaction that is being ordered.
     var mark = LogEnd()
     var changeKey = ChangeRecord.key(0)
+    /// Memory for the next batch.
+    var spare: WriteBatch?
 
     init(prepare: PrepareStage, published: PublishStage) {
         self.prepare = prepare

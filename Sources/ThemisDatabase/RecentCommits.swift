@@ -61,7 +61,9 @@ struct RecentCommits {
         else { return }
         floor = old.last
         young.last = last
-        old = young
-        young = Generation()
+        swap(&old, &young)
+        young.states.removeAll(keepingCapacity: true)
+        young.keyed.removeAll(keepingCapacity: true)
+        young.valueBytes = 0
     }
 }
