@@ -93,8 +93,8 @@ public import ThemisTelemetry
     /// How the bounds of this request work: its route's class, or the one it became. Nil without a route.
     public private(set) var routeClass: RouteClass?
 
-    /// For routes that are a stream only for some requests, as their headers say: from now on the bounds of `routeClass` hold. Called
-    /// before the body is read and before the answer begins.
+    /// For routes that are a stream only for some requests, as their headers say: from now on the bounds of `routeClass` hold.
+    /// Called before the body is read and before the answer begins.
     public func become(_ routeClass: RouteClass) {
         self.routeClass = routeClass
         switch routeClass {
