@@ -5,8 +5,8 @@ public import ThemisNet
 ///
 /// Lives on the loop; one reader and one writer at a time.
 @NetLoop public final class RPCStream<Request: RPCMessage, Response: RPCMessage> {
-    private let client: RPCClient
-    private let call: ClientCall
+    let client: RPCClient
+    let call: ClientCall
     private var hasFinished = false
 
     init(_ client: RPCClient, _ call: ClientCall) {
@@ -66,4 +66,14 @@ public import ThemisNet
 
     /// Gives the call up.
     public func cancel() { client.giveUp(call) }
+}
+
+extension RPCStream {
+    /// The next message when it is here already; nil when `next` would wait, and at the end of the stream.
+    ///
+    /// - Throws: `invalid_request` when it cannot be decoded.
+    public func nextIfHere() throws(ThemisError) -> Response? {
+        guard let message = client.takeMessage(of: call) else { return nil }
+        return try Response(decoding: message)
+    }
 }

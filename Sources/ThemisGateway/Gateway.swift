@@ -1,0 +1,133 @@
+import ThemisBase
+import ThemisNet
+import ThemisRPC
+import ThemisRuntime
+import ThemisTelemetry
+
+/// What every route of the gateway needs.
+@NetLoop final class Gateway {
+    /// Bounds and switches, from the configuration.
+    struct Options: Sendable {
+        /// Bytes of one request body that is not a stream.
+        var bodyBytes: Int
+        /// Whether the changefeed routes are mounted here.
+        var servesChangefeed: Bool
+    }
+
+    /// Where data lies.
+    let placement: Placement
+    /// The connection to the core, with what is known of it.
+    let link: CoreLink
+    /// Another one at every start of this process.
+    let bootID: UInt64
+    /// Bounds and switches.
+    let options: Options
+    /// What is reported to.
+    let telemetry: Telemetry
+    /// Age, memory and rate of this process.
+    let process: ProcessMetrics
+    /// RocksDB's version as the core told it last; nil until it has.
+    var rocksDBVersion: String?
+    /// Whether this process takes no new work.
+    var isDraining = false
+
+    /// Puts the parts together.
+    init(_ link: CoreLink, options: Options, bootID: UInt64, telemetry: Telemetry, process: ProcessMetrics) {
+        placement = Placement(link.client)
+        self.link = link
+        self.options = options
+        self.bootID = bootID
+        self.telemetry = telemetry
+        self.process = process
+    }
+
+    /// Notes what is known of the core: one that restarted may be another version, and `themis_core_up` follows.
+    func coreStateChanged(_ state: RPCClient.State) {
+        telemetry.metrics.gauge(.coreUp).set(state.isConnected ? 1 : 0)
+        if !state.isConnected { rocksDBVersion = nil }
+    }
+
+    /// What keeps this process from being ready; nil when nothing does.
+    var missing: String? { isDraining ? "draining" : link.missing }
+}
+
+extension HTTPExchange {
+    /// The core shall answer before this process gives the request up: its answer knows what became of a write.
+    private static let deadlineMarginMilliseconds: Int64 = 100
+
+    /// The values of every header called `name` (in lower case), in their order.
+    func values(_ name: StaticString) -> [String] {
+        switch head.fields.count(name) {
+        case 0: return []
+        case 1: return [head.fields[name] ?? ""]
+        default:
+            let wanted = "\(name)"
+            return head.fields.all.filter { $0.name.lowercased() == wanted }.map(\.value)
+        }
+    }
+
+    /// What travels to the core with this request.
+    func metadata(minSequence: SequenceNumber = 0, idempotencyKey: String = "") -> RequestMetadata {
+        var deadline: UInt32 = 0
+        if let remaining = remainingMilliseconds {
+            let margin = min(Self.deadlineMarginMilliseconds, remaining / 10)
+            deadline = UInt32(clamping: max(1, remaining - margin))
+        }
+        return RequestMetadata(
+            deadlineMilliseconds: deadline, trace: traceparent, principal: principal, scopes: scopes, idempotencyKey: idempotencyKey,
+            minSequence: minSequence)
+    }
+
+    /// Whether the caller does not want to wait for a job: `Prefer: respond-async` (RFC 7240).
+    var prefersAsync: Bool {
+        values("prefer").contains { value in
+            value.split(separator: ",").contains { preference in
+                let name = preference.split(separator: ";")[0].filter { $0 != " " && $0 != "\t" }
+                return name.lowercased() == "respond-async"
+            }
+        }
+    }
+
+    /// The media type of the body, one of `allowed`; the first when the caller names none.
+    ///
+    /// - Throws: `unsupported_media_type`.
+    func bodyType(_ allowed: MediaType...) throws(ThemisError) -> MediaType {
+        try MediaType.ofBody(head.fields["content-type"], allowed: allowed)
+    }
+
+    /// The condition of a write.
+    ///
+    /// - Throws: `precondition_failed`, `invalid_request`.
+    func writeCondition() throws(ThemisError) -> OperationCondition {
+        try OperationCondition.read(ifMatch: values("if-match"), ifNoneMatch: values("if-none-match"))
+    }
+
+    /// The idempotency key of a write with its fingerprint, nil without one.
+    ///
+    /// - Throws: `invalid_request` for a key that is none.
+    func idempotencyKey(mediaType: MediaType?, body: [UInt8]) throws(ThemisError) -> IdempotencyKey? {
+        try IdempotencyKey(
+            values("idempotency-key"),
+            of: IdempotencyKey.Request(
+                method: head.methodText, target: head.rawTarget, ifMatch: values("if-match"), ifNoneMatch: values("if-none-match"),
+                mediaType: mediaType?.text ?? "", body: body))
+    }
+
+    /// Calls the core for a write: from here on a lost answer leaves the outcome unknown.
+    ///
+    /// - Throws: what the core answered, with an outcome on every 503, 504 and 507.
+    func writing<Answer>(_ call: () async throws(ThemisError) -> Answer) async throws(ThemisError) -> Answer {
+        writeOutcome = .unknown
+        do throws(ThemisError) {
+            return try await call()
+        } catch {
+            let needsOutcome = error.code.status == 503 || error.code.status == 504 || error.code.status == 507
+            throw needsOutcome && error.outcome == nil ? error.with(outcome: .unknown) : error
+        }
+    }
+
+    /// Answers with JSON.
+    func respondJSON(_ status: Int, _ body: [UInt8], headers: [(name: String, value: String)] = []) {
+        respond(status, contentType: MediaType.json.text, headers: headers, body: body)
+    }
+}

@@ -1,0 +1,79 @@
+import ThemisBase
+import ThemisNet
+import ThemisRuntime
+import ThemisTelemetry
+
+/// The one list of the gateway's routes. `docs/openapi.yaml` says the same (a test compares them).
+@NetLoop enum RouteCatalog {
+    /// Every route that is answered by `gateway` itself.
+    static func routes(_ gateway: Gateway) -> [Route] {
+        let set = SetRoutes(gateway: gateway)
+        return OperationsRoutes.routes(
+            uptimeSeconds: { gateway.process.uptimeSeconds }, missing: { gateway.missing }, health: { await set.health() })
+            + operations(gateway) + entities(gateway) + tables(gateway) + jobs(gateway)
+    }
+
+    private static func operations(_ gateway: Gateway) -> [Route] {
+        let routes = SetRoutes(gateway: gateway)
+        return [
+            Route(.get, "/version", scope: nil, summary: "What runs.") { try await routes.version($0) },
+            Route(.get, "/metrics", scope: .metricsRead, summary: "Metrics of the whole set.") { try await routes.metrics($0) },
+            Route(.get, "/stats", scope: .metricsRead, summary: "Storage, changefeed and peers.") { try await routes.stats($0) },
+            Route(.get, "/config", scope: .configRead, parameters: ["view"], summary: "The running configuration.") {
+                try await routes.config($0)
+            },
+        ]
+    }
+
+    private static func entities(_ gateway: Gateway) -> [Route] {
+        let reads = EntityReadRoutes(gateway: gateway)
+        let writes = EntityWriteRoutes(gateway: gateway)
+        let bulk = BulkRoutes(gateway: gateway)
+        let tables = TableRoutes(gateway: gateway)
+        return [
+            Route(.post, "/entities", scope: .dataWrite, parameters: ["atomic"], summary: "Write one entity, or many.") {
+                try await bulk.post($0)
+            },
+            Route(
+                .get, "/entities", scope: .dataRead,
+                parameters: ["table", "prefix", "limit", "cursor", "reverse", "return", "min_sequence"], summary: "A page of a table, or all of it."
+            ) { try await reads.list($0) },
+            Route(.delete, "/entities", .job, scope: .dataWrite, parameters: ["table", "prefix"], summary: "Delete a range of a table.") {
+                try await tables.deleteRange($0)
+            },
+            Route(.post, "/entities/get", scope: .dataRead, parameters: ["min_sequence"], summary: "Read entities by key.") {
+                try await reads.multiGet($0)
+            },
+            Route(.put, "/entities/{key*}", scope: .dataWrite, summary: "Create or replace an entity.") { try await writes.put($0) },
+            Route(.patch, "/entities/{key*}", scope: .dataWrite, summary: "Change an entity.") { try await writes.patch($0) },
+            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.") {
+                try await reads.get($0)
+            },
+            Route(.delete, "/entities/{key*}", scope: .dataWrite, summary: "Delete an entity.") { try await writes.delete($0) },
+        ]
+    }
+
+    private static func tables(_ gateway: Gateway) -> [Route] {
+        let tables = TableRoutes(gateway: gateway)
+        return [
+            Route(.get, "/tables", scope: .dataRead, parameters: ["min_sequence"], summary: "All tables.") { try await tables.list($0) },
+            Route(.get, "/tables/{table}", scope: .dataRead, parameters: ["min_sequence"], summary: "One table.") { try await tables.get($0) },
+            Route(.put, "/tables/{table}", scope: .dataWrite, summary: "Create a table or change its settings.") { try await tables.put($0) },
+            Route(.delete, "/tables/{table}", scope: .dataWrite, summary: "Drop a table.") { try await tables.drop($0) },
+            Route(.post, "/tables/{table}/truncate", scope: .dataWrite, summary: "Delete all entities of a table.") {
+                try await tables.truncate($0)
+            },
+        ]
+    }
+
+    private static func jobs(_ gateway: Gateway) -> [Route] {
+        let jobs = JobRoutes(gateway: gateway)
+        return [
+            Route(.get, "/admin/jobs", scope: .admin, summary: "Jobs, newest first.") { try await jobs.list($0) },
+            Route(.get, "/admin/jobs/{id}", scope: .admin, summary: "One job.") { try await jobs.get($0) },
+            Route(.delete, "/admin/jobs/{id}", scope: .admin, summary: "Cancel a job.") { try await jobs.cancel($0) },
+            Route(.post, "/admin/flush", scope: .admin, summary: "Write memory tables to files.") { try await jobs.flush($0) },
+            Route(.post, "/admin/compact", .job, scope: .admin, summary: "Compact the storage.") { try await jobs.compact($0) },
+        ]
+    }
+}
