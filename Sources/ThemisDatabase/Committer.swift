@@ -255,7 +255,7 @@ final class Committer: Sendable {
             try prepare.base(write.operations)
             resubmit(write)
         } catch {
-            write.fail(error)
+            write.fail(error.with(outcome: .notCommitted))
             release(CollectionOfOne(write))
         }
     }

@@ -156,7 +156,7 @@ public final class Database: Sendable {
             }
             try prepare.base(write.operations)
         } catch {
-            return write.fail(error)
+            return write.fail(error.code.status >= 500 ? error.with(outcome: .notCommitted) : error)
         }
         committer.submit(write)
     }

@@ -54,7 +54,7 @@ final class FeedRing: Sendable {
     /// far.
     func records(
         behind position: (sequence: SequenceNumber, ordinal: UInt16), upTo: SequenceNumber, count: Int
-    ) -> ArraySlice<LogRecord>? {
+    ) -> [LogRecord]? {
         state.withLock { state in
             guard position.sequence >= state.floor else { return nil }
             var low = state.head
@@ -67,7 +67,8 @@ final class FeedRing: Sendable {
             var end = low
             let limit = min(state.records.count, low + count)
             while end < limit, state.records[end].sequence <= upTo { end += 1 }
-            return state.records[low..<end]
+            // A copy: a slice would share the ring's memory, and the next append would have to copy all of it.
+            return Array(state.records[low..<end])
         }
     }
 

@@ -48,13 +48,13 @@ final class JobBoard: Sendable {
     ) throws(ThemisError) {
         let progress = JobProgress()
         progress.report(done: job.done, total: job.total)
-        let isOpen = state.withLock { state in
-            guard !state.isClosing else { return false }
+        let ended: [WorkThread]? = state.withLock { state in
+            guard !state.isClosing else { return nil }
             state.entries.append(Entry(job: job, progress: progress, work: work))
-            forgetOldest(&state)
-            return true
+            return Self.forgetOldest(&state)
         }
-        guard isOpen else { throw ThemisError(.shuttingDown, "the database is closing", retryAfterSeconds: 1) }
+        guard let ended else { throw ThemisError(.shuttingDown, "the database is closing", retryAfterSeconds: 1) }
+        for thread in ended { thread.join() }
         telemetry.log.info("job started", [(.job, job.id), (.detail, job.kind)])
         startWaiting()
     }
@@ -63,7 +63,7 @@ final class JobBoard: Sendable {
     func recall(_ job: Job) {
         state.withLock { state in
             state.entries.append(Entry(job: job, progress: JobProgress(), work: { _ in }, isStarted: true))
-            forgetOldest(&state)
+            _ = Self.forgetOldest(&state)
         }
     }
 
@@ -87,7 +87,9 @@ final class JobBoard: Sendable {
         let threads = state.withLock { state in
             state.isClosing = true
             for entry in state.entries { entry.progress.cancellation.cancel() }
-            return state.entries.compactMap(\.thread)
+            let threads = state.entries.compactMap(\.thread)
+            for index in state.entries.indices { state.entries[index].thread = nil }
+            return threads
         }
         for thread in threads { thread.join() }
     }
@@ -142,8 +144,9 @@ final class JobBoard: Sendable {
         startWaiting()
     }
 
-    private func forgetOldest(_ state: inout State) {
+    /// Removes what is too much of the ended jobs; their threads, which have all but ended, are to be joined.
+    private static func forgetOldest(_ state: inout State) -> [WorkThread] {
         let ended = state.entries.indices.filter { state.entries[$0].job.state != .running }
-        for index in ended.prefix(max(0, ended.count - Self.remembered)).reversed() { state.entries.remove(at: index) }
+        return ended.prefix(max(0, ended.count - remembered)).reversed().compactMap { state.entries.remove(at: $0).thread }
     }
 }

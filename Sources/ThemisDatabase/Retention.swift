@@ -47,7 +47,8 @@ extension Database {
         let reached = try committer.run { stage throws(ThemisError) in stage.raise(oldest: kept) }
         guard reached else { return RetentionResult(deleted: 0, oldestSequence: published.oldestSequence) }
         published.raise(oldest: target)
-        try engine.deleteFiles(.changes, from: [], to: ChangeRecord.key(target))
+        // System records between the last one that goes and the first one that stays are still to be delivered.
+        try engine.deleteFiles(.changes, from: [], to: ChangeRecord.key(target - 1, ordinal: 1))
         let hole = published.epochs.reduce(UInt64(0)) { sum, epoch in
             sum
                 + (epoch.previousLast >= oldest && epoch.first <= target && epoch.first > 1
@@ -148,7 +149,8 @@ extension OrderStage {
     func raise(oldest: SequenceNumber) -> Bool {
         guard oldest > published.oldestSequence else { return false }
         batch.bytes.put(.meta, MetaRecords.oldest, MetaRecords.number(oldest))
-        for (id, retired) in catalog.retired where retired.sequence < oldest - 1 { forget(id) }
+        // In order: the same history gives the same bytes.
+        for (id, retired) in catalog.retired.sorted(by: { $0.key < $1.key }) where retired.sequence < oldest - 1 { forget(id) }
         return true
     }
 

@@ -140,6 +140,17 @@ import ThemisTelemetry
         #expect(try fixture.changes(after: 30).changes.count == 1)
     }
 
+    @Test func `retention spares the system records of its edge`() throws {
+        let fixture = try fixture(ringBytes: 0)
+        try fixture.put("a:1", "{}")
+        _ = try fixture.database.putTable(TableName(validating: "b"), TableSettingsChange())
+        try fixture.put("a:2", "{}")
+        #expect(try fixture.database.applyRetention(ChangeRetention(beforeSequence: 2)).oldestSequence == 2)
+        let page = try fixture.changes(after: 1, filter: ChangesFilter(types: [.put, .delete, .system]))
+        #expect(page.changes.map(\.ordinal) == [1, 0])
+        #expect(try fixture.database.changesInfo().oldestMilliseconds > 0)
+    }
+
     @Test func `a new epoch leaves a hole that no position falls into`() throws {
         let engine = MemoryEngine()
         var options = DatabaseOptions()

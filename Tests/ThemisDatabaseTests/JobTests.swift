@@ -68,4 +68,17 @@ import ThemisStorage
         #expect(fixture.database.cancelJob("none") == nil)
         #expect(fixture.database.jobs().map(\.id) == [failing.id, job.id])
     }
+
+    @Test func `only the last jobs are remembered, and closing twice is harmless`() throws {
+        let fixture = try DatabaseFixture()
+        for number in 0..<130 {
+            let job = try fixture.database.startJob(kind: "compact", detail: "\(number)") { _ in }
+            _ = try wait(fixture, job.id)
+        }
+        #expect(fixture.database.jobs().count <= 101)
+        #expect(fixture.database.jobs().first?.detail == "129")
+        fixture.database.close()
+        fixture.database.close()
+        #expect(errorCode { _ = try fixture.database.startJob(kind: "compact", detail: "") { _ in } } == .shuttingDown)
+    }
 }
