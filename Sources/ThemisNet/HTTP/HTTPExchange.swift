@@ -242,10 +242,7 @@ public import ThemisTelemetry
             guard answer == .streaming else { return }
             server.telemetry.log.warning(
                 "an answer was broken off", [(.code, error.code.word), (.request_id, requestID), (.detail, error.message)])
-            answer = .ended
-            self.connection = nil
-            observeOnce()
-            connection.stream.close()
+            breakOff(error, connection)
             return
         }
         if let allow = Refusal.allow(in: error) {
@@ -257,6 +254,17 @@ public import ThemisTelemetry
         case .unauthenticated: respondProblem(error, [("WWW-Authenticate", "Bearer")])
         default: respondProblem(error, [])
         }
+    }
+
+    /// Ends an answer that has begun so that the client sees it is not whole: what was sent arrives, the last chunk does not.
+    private func breakOff(_ error: ThemisError, _ connection: HTTPConnection) {
+        answer = .ended
+        self.connection = nil
+        task = nil
+        observeOnce()
+        // Without chunks only a reset tells a broken answer from a whole one.
+        if isChunking { connection.stream.finish() } else { connection.stream.close() }
+        body.fail(error)
     }
 
     private func respondProblem(_ error: ThemisError, _ headers: [(name: String, value: String)]) {
