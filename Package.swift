@@ -90,7 +90,9 @@ let package = Package(
         .executableTarget(
             name: "StorageProbe", dependencies: ["ThemisBase", "ThemisTelemetry", "ThemisStorage"], path: "Tests/StorageProbe",
             swiftSettings: swiftSettings),
-        tests("ServiceTests", ["ThemisBase", "ThemisRPC", "ThemisGateway", "ThemisTestKit"]),
+        tests(
+            "ServiceTests",
+            ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisFeed", "ThemisRuntime", "ThemisGateway", "ThemisTestKit"]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -15,9 +15,13 @@ import ThemisRPC
         if type == .json { query.refuse(["atomic"], "belongs to \(MediaType.ndjson.text)") }
         try query.finish()
         if type == .json { return try await EntityWriteRoutes(gateway: gateway).post(exchange) }
-        try refuseHeaders(["If-Match", "If-None-Match"], "cannot stand on a bulk request; write if_match or if_none_match into its lines", exchange)
+        try refuseHeaders(
+            ["If-Match", "If-None-Match"], "cannot stand on a bulk request; write if_match or if_none_match into its lines",
+            exchange)
         if isAtomic { return try await atomic(exchange) }
-        try refuseHeaders(["Idempotency-Key"], "cannot stand on a streamed bulk request; send atomic=true, or repeat what was not acknowledged", exchange)
+        try refuseHeaders(
+            ["Idempotency-Key"], "cannot stand on a streamed bulk request; send atomic=true, or repeat what was not acknowledged",
+            exchange)
         try await stream(exchange)
     }
 
@@ -38,7 +42,9 @@ import ThemisRPC
         let core = gateway.placement.core(for: batch.keys[0])
         let response: WriteAtomicResponse
         do throws(ThemisError) {
-            response = try await exchange.writing { () async throws(ThemisError) in try await core.writeAtomic(request, metadata) }
+            response = try await exchange.writing { () async throws(ThemisError) in
+                try await core.writeAtomic(request, metadata)
+            }
         } catch {
             throw batch.naming(error)
         }
@@ -66,7 +72,8 @@ struct AtomicBatch {
 
     /// Reads the lines of `body`.
     ///
-    /// - Throws: the first error, naming its line; `invalid_request` for a body without an operation, `body_too_large` for too many.
+    /// - Throws: the first error, naming its line; `invalid_request` for a body without an operation, `body_too_large` for too
+    ///   many of them.
     init(_ body: [UInt8]) throws(ThemisError) {
         var splitter = LineSplitter()
         var operations: [OperationMessage] = []
@@ -98,7 +105,8 @@ struct AtomicBatch {
     /// The core names an operation as `operations[i]`; the caller counts lines.
     func naming(_ error: ThemisError) -> ThemisError {
         guard let index = error.fields.firstIndex(where: { $0.field.hasPrefix("operations[") && $0.field.hasSuffix("]") }),
-            let position = Int(error.fields[index].field.dropFirst("operations[".count).dropLast()), lines.indices.contains(position)
+            let position = Int(error.fields[index].field.dropFirst("operations[".count).dropLast()),
+            lines.indices.contains(position)
         else { return error }
         var named = error
         named.fields.remove(at: index)

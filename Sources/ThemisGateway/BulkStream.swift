@@ -4,8 +4,8 @@ import ThemisRPC
 
 /// One bulk request on its way: lines go to the core as they come, results to the client as they come.
 ///
-/// Two tasks of the loop share it. Nothing is held but a piece of input, the keys of the lines that the core has, and a piece of output: a
-/// client that does not read its results stops the results, which stops the core, which stops the input.
+/// Two tasks of the loop share it. Nothing is held but a piece of input, the keys of the lines that the core has, and a piece of
+/// output: a client that does not read its results stops the results, which stops the core, which stops the input.
 @NetLoop final class BulkStream {
     /// A line without a result, in the order of the lines.
     private enum Line {
@@ -134,9 +134,14 @@ import ThemisRPC
                 if lines.count < Limits.bulkLinesInFlight { wakeSender() }
                 try await sendOutput()
             }
-            guard lines.isEmpty else { throw ThemisError(.internalError, "the core ended a stream of writes before its last result") }
+            guard lines.isEmpty else {
+                throw ThemisError(.internalError, "the core ended a stream of writes before its last result")
+            }
         } catch {
             abandon(error)
+            try? await sendOutput()
+            // The input may be far from its end: breaking the answer off ends its reading too.
+            if let failure { exchange.fail(failure) }
         }
         wakeSender()
     }

@@ -80,7 +80,9 @@ import ThemisRPC
     }
 
     /// Streams a range from one snapshot.
-    private func export(_ request: ListRequest, _ table: TableName, _ minSequence: SequenceNumber, _ exchange: HTTPExchange) async throws {
+    private func export(
+        _ request: ListRequest, _ table: TableName, _ minSequence: SequenceNumber, _ exchange: HTTPExchange
+    ) async throws {
         let metadata = exchange.metadata(minSequence: minSequence)
         exchange.become(.streamOut)
         let call = try await gateway.placement.core(for: table).export(request, metadata)

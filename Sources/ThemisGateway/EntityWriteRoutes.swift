@@ -25,14 +25,16 @@ import ThemisRPC
         // The two patches look alike to a careless client: which one is meant must be said.
         guard exchange.head.fields.count("content-type") > 0 else {
             let names = "\(MediaType.mergePatch.text) or \(MediaType.jsonPatch.text)"
-            throw ThemisError(.unsupportedMediaType, "Content-Type must be \(names)", fields: [FieldError("Content-Type", "must be \(names)")])
+            throw ThemisError(
+                .unsupportedMediaType, "Content-Type must be \(names)", fields: [FieldError("Content-Type", "must be \(names)")])
         }
         let type = try exchange.bodyType(.mergePatch, .jsonPatch)
         let condition = try exchange.writeCondition()
         let body = try await exchange.body(limit: gateway.options.bodyBytes)
         let idempotency = try exchange.idempotencyKey(mediaType: type, body: body)
         let operation = OperationMessage(
-            kind: type == .jsonPatch ? .jsonPatch : .mergePatch, table: key.table.text, pk: key.pk, body: body, condition: condition)
+            kind: type == .jsonPatch ? .jsonPatch : .mergePatch, table: key.table.text, pk: key.pk, body: body,
+            condition: condition)
         try await write(operation, key, idempotency, exchange)
     }
 
@@ -58,7 +60,8 @@ import ThemisRPC
         let idempotency = try exchange.idempotencyKey(mediaType: .json, body: body)
         let envelope = try JSONEnvelope.body(body)
         let operation = OperationMessage(
-            kind: .put, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(body[envelope.payload]), condition: condition)
+            kind: .put, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(body[envelope.payload]),
+            condition: condition)
         try await write(operation, envelope.key, idempotency, exchange)
     }
 

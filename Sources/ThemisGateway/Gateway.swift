@@ -74,7 +74,8 @@ extension HTTPExchange {
             deadline = UInt32(clamping: max(1, remaining - margin))
         }
         return RequestMetadata(
-            deadlineMilliseconds: deadline, trace: traceparent, principal: principal, scopes: scopes, idempotencyKey: idempotencyKey,
+            deadlineMilliseconds: deadline, trace: traceparent, principal: principal, scopes: scopes,
+            idempotencyKey: idempotencyKey,
             minSequence: minSequence)
     }
 
@@ -109,7 +110,8 @@ extension HTTPExchange {
         try IdempotencyKey(
             values("idempotency-key"),
             of: IdempotencyKey.Request(
-                method: head.methodText, target: head.rawTarget, ifMatch: values("if-match"), ifNoneMatch: values("if-none-match"),
+                method: head.methodText, target: head.rawTarget, ifMatch: values("if-match"),
+                ifNoneMatch: values("if-none-match"),
                 mediaType: mediaType?.text ?? "", body: body))
     }
 

@@ -27,7 +27,8 @@ import ThemisTelemetry
         let link = CoreLink(client, bootID: context.bootID, telemetry: context.telemetry)
         let servesChangefeed = configuration[Settings.gatewayServesChangefeed]
         let gateway = Gateway(
-            link, options: Gateway.Options(bodyBytes: configuration[Settings.maxRequestSize] << 20, servesChangefeed: servesChangefeed),
+            link,
+            options: Gateway.Options(bodyBytes: configuration[Settings.maxRequestSize] << 20, servesChangefeed: servesChangefeed),
             bootID: context.bootID, telemetry: context.telemetry, process: context.process)
         let feed = servesChangefeed ? Self.feed(client, context) : nil
         let state = ChangefeedSwitch()

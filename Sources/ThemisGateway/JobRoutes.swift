@@ -52,7 +52,8 @@ import ThemisTelemetry
         var request = CompactRequest()
         if !body.isEmpty {
             request = try JSONObjectReader.read(body) { (reader) throws(ThemisError) in
-                CompactRequest(keyspace: reader.optionalString("column_family") ?? "", table: reader.optionalString("table") ?? "")
+                CompactRequest(
+                    keyspace: reader.optionalString("column_family") ?? "", table: reader.optionalString("table") ?? "")
             }
         }
         try await answer(try await gateway.placement.main.compact(request, exchange.metadata()).job, exchange)
@@ -62,8 +63,10 @@ import ThemisTelemetry
     func answer(_ started: JobMessage, _ exchange: HTTPExchange) async throws {
         var job = started
         var pause = Self.pauses.lowerBound
-        while job.state == .running, !exchange.prefersAsync, exchange.remainingMilliseconds ?? .max > Self.answerMarginMilliseconds {
-            try await NetLoop.sleep(milliseconds: pause)
+        while job.state == .running, !exchange.prefersAsync {
+            let left = (exchange.remainingMilliseconds ?? .max) - Self.answerMarginMilliseconds
+            guard left > 0 else { break }
+            try await NetLoop.sleep(milliseconds: Int(min(Int64(pause), left)))
             pause = min(pause * 2, Self.pauses.upperBound)
             do throws(ThemisError) {
                 job = try await gateway.placement.main.jobGet(JobRequest(id: job.id), exchange.metadata()).job

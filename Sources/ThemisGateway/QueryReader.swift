@@ -71,7 +71,9 @@ struct QueryReader {
         guard let text = text(name) else { return [] }
         let paths = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         if paths.contains("") { wrong.append(FieldError(name, "must be paths separated by commas, such as a,b.c")) }
-        if paths.count > Limits.projectionFields { wrong.append(FieldError(name, "may name at most \(Limits.projectionFields) paths")) }
+        if paths.count > Limits.projectionFields {
+            wrong.append(FieldError(name, "may name at most \(Limits.projectionFields) paths"))
+        }
         return paths
     }
 

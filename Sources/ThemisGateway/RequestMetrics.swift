@@ -24,7 +24,8 @@ import ThemisTelemetry
         latency = metrics.histogram(.latency)
         func row(_ route: String, _ method: String, isTimed: Bool) -> Row {
             Row(
-                requests: metrics.counter(.httpRequests, route, method), clientErrors: metrics.counter(.httpErrors, route, method, "4xx"),
+                requests: metrics.counter(.httpRequests, route, method),
+                clientErrors: metrics.counter(.httpErrors, route, method, "4xx"),
                 serverErrors: metrics.counter(.httpErrors, route, method, "5xx"),
                 duration: isTimed ? metrics.histogram(.httpDuration, route, method) : nil)
         }

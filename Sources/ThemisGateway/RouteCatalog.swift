@@ -36,17 +36,24 @@ import ThemisTelemetry
             },
             Route(
                 .get, "/entities", scope: .dataRead,
-                parameters: ["table", "prefix", "limit", "cursor", "reverse", "return", "min_sequence"], summary: "A page of a table, or all of it."
+                parameters: ["table", "prefix", "limit", "cursor", "reverse", "return", "min_sequence"],
+                summary: "A page of a table, or all of it."
             ) { try await reads.list($0) },
-            Route(.delete, "/entities", .job, scope: .dataWrite, parameters: ["table", "prefix"], summary: "Delete a range of a table.") {
+            Route(
+                .delete, "/entities", .job, scope: .dataWrite, parameters: ["table", "prefix"],
+                summary: "Delete a range of a table."
+            ) {
                 try await tables.deleteRange($0)
             },
             Route(.post, "/entities/get", scope: .dataRead, parameters: ["min_sequence"], summary: "Read entities by key.") {
                 try await reads.multiGet($0)
             },
-            Route(.put, "/entities/{key*}", scope: .dataWrite, summary: "Create or replace an entity.") { try await writes.put($0) },
+            Route(.put, "/entities/{key*}", scope: .dataWrite, summary: "Create or replace an entity.") {
+                try await writes.put($0)
+            },
             Route(.patch, "/entities/{key*}", scope: .dataWrite, summary: "Change an entity.") { try await writes.patch($0) },
-            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.") {
+            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.")
+            {
                 try await reads.get($0)
             },
             Route(.delete, "/entities/{key*}", scope: .dataWrite, summary: "Delete an entity.") { try await writes.delete($0) },
@@ -56,9 +63,15 @@ import ThemisTelemetry
     private static func tables(_ gateway: Gateway) -> [Route] {
         let tables = TableRoutes(gateway: gateway)
         return [
-            Route(.get, "/tables", scope: .dataRead, parameters: ["min_sequence"], summary: "All tables.") { try await tables.list($0) },
-            Route(.get, "/tables/{table}", scope: .dataRead, parameters: ["min_sequence"], summary: "One table.") { try await tables.get($0) },
-            Route(.put, "/tables/{table}", scope: .dataWrite, summary: "Create a table or change its settings.") { try await tables.put($0) },
+            Route(.get, "/tables", scope: .dataRead, parameters: ["min_sequence"], summary: "All tables.") {
+                try await tables.list($0)
+            },
+            Route(.get, "/tables/{table}", scope: .dataRead, parameters: ["min_sequence"], summary: "One table.") {
+                try await tables.get($0)
+            },
+            Route(.put, "/tables/{table}", scope: .dataWrite, summary: "Create a table or change its settings.") {
+                try await tables.put($0)
+            },
             Route(.delete, "/tables/{table}", scope: .dataWrite, summary: "Drop a table.") { try await tables.drop($0) },
             Route(.post, "/tables/{table}/truncate", scope: .dataWrite, summary: "Delete all entities of a table.") {
                 try await tables.truncate($0)

@@ -21,8 +21,10 @@ import ThemisTelemetry
         let roles = core.isReachable ? await connectedRoles(withinMilliseconds: UInt32(clamping: max(1, left))) : nil
         let parts = [
             ComponentHealth.core(
-                isReachable: core.isReachable, state: core.state, detail: core.detail, latencyMilliseconds: core.latencyMilliseconds),
-            SidecarHealth.component("changefeed", roles, otherwise: gateway.options.servesChangefeed ? "served by the gateway" : nil),
+                isReachable: core.isReachable, state: core.state, detail: core.detail,
+                latencyMilliseconds: core.latencyMilliseconds),
+            SidecarHealth.component(
+                "changefeed", roles, otherwise: gateway.options.servesChangefeed ? "served by the gateway" : nil),
             SidecarHealth.component("exporter", roles, otherwise: nil),
         ]
         return HealthReport(uptimeSeconds: gateway.process.uptimeSeconds, components: parts)
@@ -30,7 +32,9 @@ import ThemisTelemetry
 
     /// GET `/version`.
     func version(_ exchange: HTTPExchange) async throws {
-        if gateway.rocksDBVersion == nil, let answer = try? await gateway.placement.main.ping(CoreLink.metadata(milliseconds: Self.sideMilliseconds)) {
+        if gateway.rocksDBVersion == nil,
+            let answer = try? await gateway.placement.main.ping(CoreLink.metadata(milliseconds: Self.sideMilliseconds))
+        {
             gateway.rocksDBVersion = answer.rocksDB
         }
         exchange.respondJSON(200, Self.versionJSON(rocksDB: gateway.rocksDBVersion))
@@ -59,7 +63,9 @@ import ThemisTelemetry
         switch view {
         case "", "drift", "schema": break
         case "history":
-            throw ThemisError(.notImplemented, "this version keeps no history of configuration changes; view=drift shows what differs from the file")
+            throw ThemisError(
+                .notImplemented,
+                "this version keeps no history of configuration changes; view=drift shows what differs from the file")
         default:
             let message = "must be drift, history or schema"
             throw ThemisError(.invalidRequest, "view \(message)", fields: [FieldError("view", message)])
@@ -72,7 +78,10 @@ import ThemisTelemetry
 
     /// The roles of the processes that the core knows, nil when it does not say in time.
     private func connectedRoles(withinMilliseconds milliseconds: UInt32) async -> [String]? {
-        guard let text = try? await gateway.placement.main.stats(CoreLink.metadata(milliseconds: milliseconds, scopes: .metricsRead)).text,
+        guard
+            let text = try? await gateway.placement.main.stats(
+                CoreLink.metadata(milliseconds: milliseconds, scopes: .metricsRead)
+            ).text,
             let peers = try? JSONValue(parsing: text)["peers"]?.elements
         else { return nil }
         return peers.compactMap { $0["role"]?.stringValue }
@@ -94,7 +103,8 @@ import ThemisTelemetry
         } catch {
             coreUp.set(0)
             let alone = MetricAggregator()
-            alone.add(instance: "gateway", role: "gateway", bootID: gateway.bootID, snapshot: gateway.telemetry.metrics.snapshot())
+            alone.add(
+                instance: "gateway", role: "gateway", bootID: gateway.bootID, snapshot: gateway.telemetry.metrics.snapshot())
             return alone.total()
         }
     }

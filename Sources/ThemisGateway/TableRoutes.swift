@@ -90,7 +90,8 @@ import ThemisRPC
         let takesTTLAway = try JSONValue(parsing: body)["default_ttl_seconds"]?.isNull == true
         return try JSONObjectReader.read(body) { (reader) throws(ThemisError) in
             var request = TablePutRequest(name: name.text)
-            let oldValues = try reader.optionalObject("cdc") { (cdc) throws(ThemisError) in cdc.optionalBool("old_values") } ?? nil
+            let oldValues =
+                try reader.optionalObject("cdc") { (cdc) throws(ThemisError) in cdc.optionalBool("old_values") } ?? nil
             if let oldValues { request.oldValues = oldValues ? .on : .off }
             let seconds: Int64? = reader.optionalInteger("default_ttl_seconds", in: 1...Limits.ttlSeconds)
             request.setsDefaultTTL = takesTTLAway || seconds != nil
