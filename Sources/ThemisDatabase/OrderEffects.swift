@@ -27,7 +27,7 @@ extension OrderStage {
             slot, entities: before.isStored ? 0 : 1, bytes: documentBytes - before.documentBytes + (before.isStored ? 0 : pkBytes)
         )
         note(
-            operation.key,
+            operation.recentKey,
             StoredState(version: sequence, expiresAt: expiresAt, documentBytes: documentBytes, value: operation.value))
         stage(operation, .put(key: operation.key, value: operation.value))
         return OperationResult(version: sequence, sequence: sequence, created: !isPresent)
@@ -40,7 +40,7 @@ extension OrderStage {
         ChangeRecord.set(
             version: end.sequence, previous: before.version, timestamp: batch.now, index: index, in: &operation.record)
         count(slot, entities: -1, bytes: -(before.documentBytes + operation.key.count - 4))
-        note(operation.key, .absent)
+        note(operation.recentKey, .absent)
         stage(operation, .delete(key: operation.key))
         return OperationResult(sequence: end.sequence, deleted: true)
     }
@@ -76,7 +76,7 @@ extension OrderStage {
     func createTable(_ operation: PreparedOperation) -> TableSlot {
         let slot = createTable(operation.name, TableSettings())
         undo.append(.table(slot))
-        prepare.adopt(operation, slot.table)
+        operation.adopt(slot.table)
         ChangeRecord.set(table: slot.table.id, in: &operation.record)
         return slot
     }
@@ -94,7 +94,7 @@ extension OrderStage {
         touched.append(slot)
     }
 
-    private func note(_ key: [UInt8], _ state: StoredState) { undo.append(.state(key: key, before: recent.set(key, state))) }
+    private func note(_ key: RecentKey, _ state: StoredState) { undo.append(.state(key: key, before: recent.set(key, state))) }
 
     /// Moves what is staged into the batch as one transaction.
     func flush() {

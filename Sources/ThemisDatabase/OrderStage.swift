@@ -32,7 +32,7 @@ final class OrderStage: @unchecked Sendable {
 
     /// A step that a failing transaction takes back.
     enum Undo {
-        case state(key: [UInt8], before: StoredState?)
+        case state(key: RecentKey, before: StoredState?)
         case counts(TableSlot, entities: UInt64, bytes: UInt64)
         case table(TableSlot)
     }
@@ -194,7 +194,7 @@ final class OrderStage: @unchecked Sendable {
         let slot: TableSlot?
         if let table = operation.table, let known = slotsByID[table.id], known.table === table {
             slot = known
-            if let seen = recent[operation.key] {
+            if let seen = recent[operation.recentKey] {
                 if seen.version != operation.base.version, let verdict = refresh(operation, known, seen, mayReturn) {
                     return verdict
                 }
@@ -245,7 +245,7 @@ final class OrderStage: @unchecked Sendable {
             return nil
         }
         // What this very transaction did can be seen nowhere else.
-        if mayReturn, !isChangedByTransaction(operation.key) { return .stale }
+        if mayReturn, !isChangedByTransaction(operation.recentKey) { return .stale }
         do throws(ThemisError) {
             let state = if let seen { seen } else { try StoredState(stored: prepare.engine.get(.entities, operation.key)) }
             prepare.build(operation, on: state, readPoint: end.sequence, now: batch.now)
@@ -255,7 +255,7 @@ final class OrderStage: @unchecked Sendable {
         }
     }
 
-    private func isChangedByTransaction(_ key: [UInt8]) -> Bool {
+    private func isChangedByTransaction(_ key: RecentKey) -> Bool {
         undo.contains { if case .state(key, _) = $0 { true } else { false } }
     }
 
@@ -264,12 +264,12 @@ final class OrderStage: @unchecked Sendable {
         let wasWithoutTable = operation.table == nil
         guard let slot else {
             if wasWithoutTable { return nil }
-            prepare.adopt(operation, nil)
+            operation.adopt(nil)
             prepare.build(operation, on: .absent, readPoint: end.sequence, now: batch.now)
             return nil
         }
-        prepare.adopt(operation, slot.table)
-        let seen = recent[operation.key]
+        operation.adopt(slot.table)
+        let seen = recent[operation.recentKey]
         // Everything that was ever written to a table this young is remembered here.
         let isYoung = slot.table.birth >= recent.floor
         guard let state = seen ?? (isYoung ? .absent : nil) else { return refresh(operation, slot, nil, mayReturn) }

@@ -30,7 +30,7 @@ struct PrepareStage: Sendable {
         // Read before the entity is: whatever is visible now, the read sees.
         let readPoint = published.visibleSequence
         let table = published.table(operation.name)
-        adopt(operation, table)
+        operation.adopt(table)
         var state = StoredState.absent
         if table != nil { state = try StoredState(stored: engine.get(.entities, operation.key)) }
         build(operation, on: state, readPoint: readPoint, now: published.now())
@@ -48,7 +48,7 @@ struct PrepareStage: Sendable {
         var keys: [[UInt8]] = []
         keys.reserveCapacity(operations.count)
         for operation in operations {
-            adopt(operation, catalog.byName[operation.name.text])
+            operation.adopt(catalog.byName[operation.name.text])
             keys.append(operation.key)
         }
         let values = try engine.multiGet(.entities, keys)
@@ -56,12 +56,6 @@ struct PrepareStage: Sendable {
             // Without a table the key has id 0, which no entity has.
             build(operation, on: try StoredState(stored: value), readPoint: readPoint, now: now)
         }
-    }
-
-    /// Points the operation at `table`.
-    func adopt(_ operation: PreparedOperation, _ table: Table?) {
-        operation.table = table
-        operation.key.store(table?.id ?? 0, at: 0)
     }
 
     /// Builds value and record of an operation whose table is set.

@@ -20,9 +20,11 @@ final class PreparedOperation: @unchecked Sendable {
     /// Why it will fail whatever the state: set for a member of a group, which has a place in its order all the same.
     var refusal: ThemisError?
     /// The table that the operation was prepared for; nil when there was none.
-    var table: Table?
+    private(set) var table: Table?
     /// The stored key; its table id is 0 while `table` is nil.
-    var key: [UInt8]
+    private(set) var key: [UInt8]
+    /// The stored key as the committer remembers it.
+    private(set) var recentKey = RecentKey([])
     /// The newest state that was known: by reading at `readPoint`, or from the committer's memory.
     var base = StoredState.absent
     /// Every commit up to it was visible when `base` was read.
@@ -56,6 +58,13 @@ final class PreparedOperation: @unchecked Sendable {
         cause = .request
         key = []
         refusal = error
+    }
+
+    /// Points the operation at a table, or at none.
+    func adopt(_ table: Table?) {
+        self.table = table
+        key.store(table?.id ?? 0, at: 0)
+        recentKey = RecentKey(key)
     }
 
     /// The primary key.

@@ -1,5 +1,27 @@
 import ThemisBase
 
+/// A stored key with its hash, which the prepare stage computes: the committer's thread only compares.
+struct RecentKey: Hashable, Sendable {
+    let bytes: [UInt8]
+    private let digest: UInt64
+
+    /// Differs from process to process, so that nobody can choose keys that meet.
+    private static let seed = UInt64.random(in: .min ... .max)
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        var digest = Self.seed
+        for byte in bytes {
+            digest = (digest ^ UInt64(byte)) &* 0x9E37_79B9_7F4A_7C15
+            digest ^= digest >> 29
+        }
+        self.digest = digest
+    }
+
+    static func == (left: RecentKey, right: RecentKey) -> Bool { left.digest == right.digest && left.bytes == right.bytes }
+    func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+}
+
 /// What was committed lately, by key: how the committer tells that a prepared write is stale without reading the disk.
 ///
 /// Two generations: when the young one is full, the old one is forgotten and `floor` rises. Belongs to the committer's thread.
@@ -12,7 +34,7 @@ struct RecentCommits {
     }
 
     private struct Generation {
-        var states: [[UInt8]: StoredState] = [:]
+        var states: [RecentKey: StoredState] = [:]
         var keyed: [[UInt8]: KeyedAnswer] = [:]
         var valueBytes = 0
         /// The last sequence when the generation was closed.
@@ -35,19 +57,19 @@ struct RecentCommits {
     }
 
     /// The state of `key` after its newest commit; nil when there was none above `floor`.
-    subscript(key: [UInt8]) -> StoredState? { young.states[key] ?? old.states[key] }
+    subscript(key: RecentKey) -> StoredState? { young.states[key] ?? old.states[key] }
 
     /// The write that used the idempotency key with this digest; nil when there was none above `floor`.
     func keyed(_ digest: [UInt8]) -> KeyedAnswer? { young.keyed[digest] ?? old.keyed[digest] }
 
     /// Notes a commit. Returns what the young generation knew before, for `restore`.
-    mutating func set(_ key: [UInt8], _ state: StoredState) -> StoredState? {
-        young.valueBytes += key.count + (state.value?.count ?? 0)
+    mutating func set(_ key: RecentKey, _ state: StoredState) -> StoredState? {
+        young.valueBytes += key.bytes.count + (state.value?.count ?? 0)
         return young.states.updateValue(state, forKey: key)
     }
 
     /// Takes a `set` back.
-    mutating func restore(_ key: [UInt8], _ state: StoredState?) { young.states[key] = state }
+    mutating func restore(_ key: RecentKey, _ state: StoredState?) { young.states[key] = state }
 
     mutating func set(_ digest: [UInt8], keyed: KeyedAnswer) { young.keyed[digest] = keyed }
 
