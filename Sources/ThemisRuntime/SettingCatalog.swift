@@ -34,13 +34,13 @@ public enum Settings {
 
     // Where the processes listen.
 
-    /// The gateway's address.
+    /// The gateway's address. The core takes the flag too: it answers GET /config for the whole set.
     public static let serverHost = Setting<String>(
-        "server.host", .host, .value(.text("127.0.0.1")), bootstrap: true, flags: [.some("--host", .all, .gateway)],
+        "server.host", .host, .value(.text("127.0.0.1")), bootstrap: true, flags: [.some("--host", .all, .core, .gateway)],
         "Address on which the gateway listens.")
     /// The gateway's port.
     public static let serverPort = Setting<Int>(
-        "server.port", ports, .value(.integer(8_765)), bootstrap: true, flags: [.some("--port", .all, .gateway)],
+        "server.port", ports, .value(.integer(8_765)), bootstrap: true, flags: [.some("--port", .all, .core, .gateway)],
         "Port on which the gateway listens; 0 takes a free one and logs it.")
     /// Threads of the core.
     public static let workerThreads = Setting<Int>(

@@ -226,7 +226,10 @@ private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
         let common = ["--parent", "7", "--instance"]
         let shared = ["--config", "./config.yaml", "--socket", "/s", "--data", "/d"]
         #expect(specs[0].executable == "/bin/themis_server")
-        #expect(specs[0].arguments == ["--role", "core"] + common + ["core"] + shared + ["--threads", "3"])
+        #expect(
+            specs[0].arguments == ["--role", "core"] + common + ["core"] + shared + [
+                "--port", "9", "--host", "127.0.0.2", "--threads", "3",
+            ])
         #expect(specs[2].executable == "/bin/themis_gateway")
         #expect(specs[2].arguments == common + ["gateway-2"] + shared + ["--port", "9", "--host", "127.0.0.2"])
         #expect(specs[3].arguments == common + ["changefeed"] + shared)
