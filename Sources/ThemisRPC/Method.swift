@@ -176,8 +176,8 @@ extension RPCMethod {
         var text = "| Number | Method | Bodies | Effect | Scope | Roles |\n|---|---|---|---|---|---|\n"
         for row in all {
             let roles = PeerRole.allCases.filter { row.roles.contains($0) }.map(\.word).joined(separator: " ")
-            text +=
-                "| \(row.number) | \(row.name) | \(row.shape.rawValue) | \(row.effect.rawValue) | \(row.scope.text) | \(roles) |\n"
+            let cells = [String(row.number), row.name, row.shape.rawValue, row.effect.rawValue, row.scope.text, roles]
+            text += "| \(cells.joined(separator: " | ")) |\n"
         }
         return text
     }

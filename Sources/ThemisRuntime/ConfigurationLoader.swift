@@ -150,7 +150,8 @@ extension Configuration {
     }
 
     private func checkTogether(_ role: ProcessRole, _ problems: inout [ConfigurationProblem]) {
-        guard !self[Settings.allowAnonymousRemote] else { return }
+        checkSocket(&problems)
+        guard self[Settings.authMode] == "none", !self[Settings.allowAnonymousRemote] else { return }
         let listeners: [(Setting<String>, [ProcessRole])] = [
             (Settings.serverHost, [.all, .gateway]), (Settings.changefeedHost, [.all, .changefeed]),
             (Settings.exporterHost, [.all, .exporter]),
@@ -163,6 +164,9 @@ extension Configuration {
                         "`\(self[setting])` is not a loopback address and `auth.mode` is `none`: everyone who reaches it could "
                         + "read and write; listen on 127.0.0.1 behind a proxy, or set `auth.allow_anonymous_remote: true`"))
         }
+    }
+
+    private func checkSocket(_ problems: inout [ConfigurationProblem]) {
         let socket = self[Settings.rpcSocket]
         if socket.utf8.count > Limits.socketPathBytes {
             problems.append(

@@ -15,7 +15,8 @@ public enum OperationsRoutes {
         health: @escaping @Sendable @NetLoop () async -> HealthReport
     ) -> [Route] {
         [
-            Route(.get, "/health", scope: nil, summary: "How well the set does, part by part; really asks the core.") { exchange in
+            Route(.get, "/health", scope: nil, summary: "How well the set does, part by part; really asks the core.") {
+                exchange in
                 let report = await health()
                 answer(exchange, report.httpStatus, report.json())
             },

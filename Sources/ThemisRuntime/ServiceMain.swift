@@ -17,6 +17,10 @@ public enum ServiceMain {
     /// - Parameter definitions: the roles that the program can have, chosen by `--role`; the first one is the default.
     public static func run(_ definitions: [ServiceDefinition]) -> Never {
         signal(SIGPIPE, SIG_IGN)
+        // Whoever started this process may have had signals blocked: a parent that never hears of its children's end cannot mend anything.
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, nil)
         let words = Array(CommandLine.arguments.dropFirst())
         let program = definitions[0].role.program
         do {

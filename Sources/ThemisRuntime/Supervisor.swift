@@ -43,7 +43,7 @@ public import ThemisTelemetry
     private let options: Options
     private let telemetry: Telemetry
     private let observer: (@NetLoop (Event) -> Void)?
-    private let failed: @NetLoop (ExitCode, String, [(LogKey, String)]) -> Void
+    private let failed: @NetLoop (ExitCode, StartFailure?) -> Void
     private var random = SystemRandomNumberGenerator()
     private var children: [Child]
     /// Given to the core at its first start only, such as `--salvage`.
@@ -54,16 +54,17 @@ public import ThemisTelemetry
     /// The roles that are being stopped now.
     private var stoppingCore = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
-    private var failure: (code: ExitCode, message: String, metadata: [(LogKey, String)])?
+    private var failure: (code: ExitCode, words: StartFailure?)?
 
     /// A supervisor of `children`; nothing is started yet.
     ///
     /// - Parameters:
     ///   - onceForCore: flags for the first start of the core.
-    ///   - failed: called when the set has ended by itself and every child is gone; ends the process.
+    ///   - failed: called when the set has ended by itself and every child is gone; ends the process. The words are for standard
+    ///     error; nil when the child has said its own there.
     public init(
         _ children: [ChildSpec], onceForCore: [String] = [], options: Options = Options(), telemetry: Telemetry,
-        observer: (@NetLoop (Event) -> Void)? = nil, failed: @escaping @NetLoop (ExitCode, String, [(LogKey, String)]) -> Void
+        observer: (@NetLoop (Event) -> Void)? = nil, failed: @escaping @NetLoop (ExitCode, StartFailure?) -> Void
     ) {
         self.children = children.map { Child(spec: $0, policy: RestartPolicy(options.restart)) }
         self.onceForCore = onceForCore
@@ -87,7 +88,10 @@ public import ThemisTelemetry
             let once = coreFlags.filter { context.arguments.has($0.name) }.flatMap { flag in
                 flag.value == nil ? [flag.name] : [flag.name, context.arguments.flags[flag.name] ?? ""]
             }
-            let supervisor = Supervisor(specs, onceForCore: once, telemetry: context.telemetry) { context.end($0, $1, $2) }
+            let supervisor = Supervisor(specs, onceForCore: once, telemetry: context.telemetry) { code, words in
+                if let words { ProcessEnd.failed(words) }
+                ProcessEnd.now(code.rawValue)
+            }
             try supervisor.start()
             return supervisor
         }
@@ -143,11 +147,14 @@ public import ThemisTelemetry
             return continueStop()
         }
         if let code = lastWord(end, wasUp: children[index].wasUp) {
-            return fail(code, "the set ends because a process cannot start", metadata)
+            return fail(code, nil, "the set ends because a process cannot start", metadata)
         }
         switch children[index].policy.ended(at: now, ranMilliseconds: ran, using: &random) {
         case .giveUp:
-            fail(.temporary, "the set ends because a process died too often", metadata)
+            let words = StartFailure(
+                .temporary, what: "\(ProcessRole.all.program): \(name) died \(options.restart.crashes) times in a short while",
+                why: ["the last time: \(end.text)"], fix: "look at the lines of \(name) in the log, mend the cause, start again")
+            fail(.temporary, words, "the set ends because a process died too often", metadata)
         case .restart(let milliseconds):
             telemetry.log.warning("process ended, it is started again", metadata + [(.milliseconds, String(milliseconds))])
             let timer = LoopTimer { [weak self] in self?.restart(index) }
@@ -173,13 +180,13 @@ public import ThemisTelemetry
         do throws(StartFailure) {
             try spawn(index)
         } catch {
-            fail(error.code, "the set ends because a process cannot start", [(.reason, error.why.joined(separator: "; "))])
+            fail(error.code, error, "the set ends because a process cannot start", [(.reason, error.why.joined(separator: "; "))])
         }
     }
 
-    private func fail(_ code: ExitCode, _ message: String, _ metadata: [(LogKey, String)]) {
+    private func fail(_ code: ExitCode, _ words: StartFailure?, _ message: String, _ metadata: [(LogKey, String)]) {
         guard failure == nil else { return }
-        failure = (code, message, metadata)
+        failure = (code, words)
         telemetry.log.error(message, metadata)
         stop()
     }
@@ -239,6 +246,6 @@ public import ThemisTelemetry
         let done = waiting
         waiting = []
         for continuation in done { continuation.resume() }
-        if let failure, done.isEmpty { failed(failure.code, failure.message, failure.metadata) }
+        if let failure, done.isEmpty { failed(failure.code, failure.words) }
     }
 }

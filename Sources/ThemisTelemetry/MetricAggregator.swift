@@ -36,7 +36,9 @@ public final class MetricAggregator: Sendable {
             if let present = state.live[instance], present.bootID != bootID { Self.retire(&state, instance) }
             guard state.live[instance] != nil || state.live.count < Limits.metricInstances else { return false }
             state.retired.removeAll { $0.source.bootID == bootID && $0.instance == instance }
-            state.live[instance] = Source(role: role, bootID: bootID, snapshot: snapshot)
+            // A process has values of its own only: what someone else has added up would be counted twice.
+            let own = MetricSnapshot(families: snapshot.families.filter { $0.addedLabels.isEmpty })
+            state.live[instance] = Source(role: role, bootID: bootID, snapshot: own)
             return true
         }
     }

@@ -145,7 +145,7 @@ import ThemisRPC
 
     @Test func `random bytes are a message or an error`() {
         var random = SeededRandom(seed: 7)
-        for _ in 0..<20_000 {
+        for _ in 0..<4_000 {
             let bytes = (0..<Int.random(in: 0..<60, using: &random)).map { _ in
                 Bool.random(using: &random)
                     ? UInt8([0x0A, 0x12, 0x1A, 0x08, 2, 1].randomElement(using: &random)!)

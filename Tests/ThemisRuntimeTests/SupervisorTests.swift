@@ -11,7 +11,6 @@ import ThemisTestKit
 @NetLoop private final class Fixture {
     let events: AsyncStream<Supervisor.Event>
     let supervisor: Supervisor
-    private(set) var failure: (code: ExitCode, metadata: [(LogKey, String)])?
     private var iterator: AsyncStream<Supervisor.Event>.AsyncIterator
     private let failures: AsyncStream<ExitCode>
 
@@ -33,7 +32,7 @@ import ThemisTestKit
             ChildSpec(name: name, role: role, executable: "/bin/sh", arguments: ["-c", script, name])
         }
         supervisor = Supervisor(specs, onceForCore: once, options: options, telemetry: .silent(), observer: { tell.yield($0) }) {
-            code, _, _ in
+            code, _ in
             fail.yield(code)
         }
     }
@@ -177,7 +176,7 @@ private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
     @Test func `a missing program is named`() async throws {
         try await onLoop {
             let spec = ChildSpec(name: "gateway", role: .gateway, executable: "/no/such/themis_gateway", arguments: [])
-            let supervisor = Supervisor([spec], telemetry: .silent()) { _, _, _ in }
+            let supervisor = Supervisor([spec], telemetry: .silent()) { _, _ in }
             #expect(throws: StartFailure.self) { try supervisor.start() }
         }
     }

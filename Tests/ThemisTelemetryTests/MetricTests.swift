@@ -51,6 +51,16 @@ import ThemisTestKit
         #expect(try MetricSnapshot(decoding: MetricSnapshot().encoded()) == MetricSnapshot())
     }
 
+    @Test func `a sum with added labels survives its encoding, and is not taken as a process's own values`() throws {
+        let sum = MetricAggregator()
+        sum.add(instance: "c", role: "core", bootID: 1, snapshot: Self.sample().snapshot())
+        let total = sum.total()
+        #expect(try MetricSnapshot(decoding: total.encoded()) == total)
+        let other = MetricAggregator()
+        other.add(instance: "x", role: "gateway", bootID: 2, snapshot: total)
+        #expect(other.total().families.allSatisfy { $0.addedLabels.isEmpty })
+    }
+
     @Test func `damaged snapshots are refused and never trap`() {
         var random = SeededRandom(seed: Seed.current())
         let bytes = Self.sample().snapshot().encoded()
@@ -75,6 +85,8 @@ import ThemisTestKit
             bytes.appendLengthPrefixed(name.utf8)
             bytes.append(kind.rawValue)
             bytes.appendVarint(labels)
+            // No added labels, no bounds.
+            bytes.appendVarint(0)
             bytes.appendVarint(0)
             bytes.appendVarint(1)
             bytes += value

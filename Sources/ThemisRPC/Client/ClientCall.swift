@@ -34,9 +34,12 @@ import ThemisNet
     // Streams.
     /// Set when a stream is over: nil in order, or why.
     private(set) var streamEnd: ThemisError??
-    private var opener: CheckedContinuation<Void, Never>?
-    private var reader: CheckedContinuation<Void, Never>?
-    private var writers: [CheckedContinuation<Void, Never>] = []
+    /// It was sent, or is over.
+    private var started = Signal()
+    /// A message has come, or the end.
+    var readable = Signal()
+    /// The core takes more, or it is over.
+    var writable = Signal()
 
     init(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64, connectWaitMilliseconds: Int)
     {
@@ -79,46 +82,27 @@ import ThemisNet
 
     // MARK: Streams
 
-    func awaitOpen() async {
-        if place == .waiting { await withCheckedContinuation { opener = $0 } }
+    /// Waits until it was sent, or is over.
+    func awaitStart() async {
+        while true {
+            let ticket = started.ticket
+            guard place == .waiting else { return }
+            await withCheckedContinuation { started.add($0, since: ticket) }
+        }
     }
 
-    func opened(_ stream: UInt32) {
+    func sent(on stream: UInt32) {
         place = .active(stream)
         attempts += 1
-        let waiting = opener
-        opener = nil
-        waiting?.resume()
+        started.fire()
     }
 
     /// The server has ended the stream: in order, or with an error.
     func endStream(_ error: ThemisError?) {
         place = .done
         if streamEnd == nil { streamEnd = .some(error) }
-        let waiting = opener
-        opener = nil
-        waiting?.resume()
-        wakeReader()
-        wakeWriters()
-    }
-
-    func awaitReadable() async {
-        precondition(reader == nil, "a stream has one reader")
-        await withCheckedContinuation { reader = $0 }
-    }
-
-    func awaitRelief() async { await withCheckedContinuation { writers.append($0) } }
-
-    func wakeReader() {
-        let waiting = reader
-        reader = nil
-        waiting?.resume()
-    }
-
-    func wakeWriters() {
-        guard !writers.isEmpty else { return }
-        let waiting = writers
-        writers = []
-        for writer in waiting { writer.resume() }
+        started.fire()
+        readable.fire()
+        writable.fire()
     }
 }

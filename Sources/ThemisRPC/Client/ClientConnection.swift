@@ -151,7 +151,7 @@ import ThemisNet
             return call.fail(error)
         }
         if call.method.shape != .unary {
-            call.wakeReader()
+            call.readable.fire()
             guard isLast else { return }
             let isWhole = call.assembler?.isBetweenMessages ?? true
             call.endStream(isWhole ? nil : ThemisError(.internalError, "the core's stream ends within a message"))
@@ -167,14 +167,14 @@ import ThemisNet
     }
 
     private func pump() {
-        guard state != nil else { return }
+        guard state?.hasQueue == true else { return }
         stream.write { state?.pump(&$0) }
         tellRelieved()
     }
 
     private func tellRelieved() {
         guard let relieved = state?.takeRelieved() else { return }
-        for id in relieved { active[id]?.wakeWriters() }
+        for id in relieved { active[id]?.writable.fire() }
     }
 
     // MARK: Greeting
@@ -216,7 +216,7 @@ import ThemisNet
         }
         guard let id else { preconditionFailure("a connection that accepts requests has a free stream") }
         active[id] = call
-        call.opened(id)
+        call.sent(on: id)
     }
 
     /// Tells the core that nobody waits for `call` any more.

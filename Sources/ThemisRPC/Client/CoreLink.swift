@@ -2,8 +2,8 @@ public import ThemisBase
 public import ThemisNet
 public import ThemisTelemetry
 
-/// What every sidecar does with its connection to the core: reports its metrics each second, and takes over the settings that the core
-/// holds for the whole set. Lives on the loop.
+/// What every sidecar does with its connection to the core: reports its metrics each second, and takes over the settings that the
+/// core holds for the whole set. Lives on the loop.
 @NetLoop public final class CoreLink {
     /// The connection.
     public let client: RPCClient

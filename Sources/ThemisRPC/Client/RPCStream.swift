@@ -24,6 +24,7 @@ public import ThemisNet
     /// - Throws: what the core ended the stream with, `core_unavailable` when the connection broke, `cancelled`.
     public func next() async throws(ThemisError) -> Response? {
         while true {
+            let ticket = call.readable.ticket
             if let message = client.takeMessage(of: call) { return try Response(decoding: message) }
             if let end = call.streamEnd {
                 if let error = end { throw error }
@@ -31,7 +32,7 @@ public import ThemisNet
             }
             let (client, call) = (client, call)
             await withTaskCancellationHandler {
-                await call.awaitReadable()
+                await withCheckedContinuation { call.readable.add($0, since: ticket) }
             } onCancel: {
                 NetLoop.post { client.giveUp(call) }
             }
@@ -52,8 +53,12 @@ public import ThemisNet
     /// - Throws: what the core ended the stream with.
     public func send(_ payload: MessagePayload) async throws(ThemisError) {
         precondition(!hasFinished, "nothing is sent behind the end of a stream")
-        while call.streamEnd == nil, !client.isWritable(call) { await call.awaitRelief() }
-        if let end = call.streamEnd { throw end ?? ThemisError(.cancelled, "the core has ended the stream") }
+        while true {
+            let ticket = call.writable.ticket
+            if let end = call.streamEnd { throw end ?? ThemisError(.cancelled, "the core has ended the stream") }
+            if client.isWritable(call) { break }
+            await withCheckedContinuation { call.writable.add($0, since: ticket) }
+        }
         client.send(payload.bytes, on: call, isLast: false)
     }
 

@@ -72,8 +72,7 @@ public struct RPCPeer: Sendable {
     private var nextConnection: UInt64 = 1
     private var sweeper: LoopTimer?
     private var isDraining = false
-    private var waitsForClose = false
-    private var drainWaiter: CheckedContinuation<Void, Never>?
+    private var progress = Signal()
 
     /// Instruments, asked for once.
     struct Counters {
@@ -144,26 +143,30 @@ public struct RPCPeer: Sendable {
         isDraining = true
         socket?.stopListening()
         for connection in connections.values { connection.drain() }
-        if inFlight > 0 {
-            let timer = LoopTimer { [weak self] in
-                guard let self else { return }
-                for connection in connections.values { connection.failAll() }
-                resumeDrain()
-            }
-            timer.schedule(milliseconds: graceMilliseconds)
-            await withCheckedContinuation { drainWaiter = $0 }
-            timer.cancel()
+        let grace = LoopTimer { [weak self] in
+            guard let self else { return }
+            for connection in connections.values { connection.failAll() }
+            progressed()
         }
-        waitsForClose = true
+        grace.schedule(milliseconds: graceMilliseconds)
+        await wait { $0.inFlight == 0 || !grace.isScheduled }
+        grace.cancel()
         for connection in connections.values { connection.finish() }
-        guard !connections.isEmpty else { return }
-        let timer = LoopTimer { [weak self] in
+        let patience = LoopTimer { [weak self] in
             guard let self else { return }
             for connection in connections.values { connection.close() }
         }
-        timer.schedule(milliseconds: Self.flushMilliseconds)
-        await withCheckedContinuation { drainWaiter = $0 }
-        timer.cancel()
+        patience.schedule(milliseconds: Self.flushMilliseconds)
+        await wait { $0.connections.isEmpty }
+        patience.cancel()
+    }
+
+    private func wait(until condition: (RPCServer) -> Bool) async {
+        while true {
+            let ticket = progress.ticket
+            if condition(self) { return }
+            await withCheckedContinuation { progress.add($0, since: ticket) }
+        }
     }
 
     /// Closes every connection at once, and gives the socket back.
@@ -173,12 +176,6 @@ public struct RPCPeer: Sendable {
         for connection in connections.values { connection.close() }
         socket?.close()
         socket = nil
-    }
-
-    private func resumeDrain() {
-        let waiting = drainWaiter
-        drainWaiter = nil
-        waiting?.resume()
     }
 
     private func sweep() {
@@ -228,13 +225,11 @@ public struct RPCPeer: Sendable {
         counters.requests[Int(call.method.number)]?.add()
         counters.inFlight.add(-1)
         // The state forgets the stream right behind this call: look when the turn is over.
-        if isDraining { NetLoop.later { [self] in checkDrained() } }
+        if isDraining { NetLoop.later { [self] in progressed() } }
     }
 
-    /// While draining: goes on when everything is answered, and then when everything is closed.
-    func checkDrained() {
-        if drainWaiter != nil, waitsForClose ? connections.isEmpty : inFlight == 0 { resumeDrain() }
-    }
+    /// Something was answered or closed.
+    func progressed() { if isDraining { progress.fire() } }
 
     func remove(_ connection: ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
@@ -242,7 +237,7 @@ public struct RPCPeer: Sendable {
             telemetry.log.info(
                 "peer disconnected", [(.role, peer.role.word), (.instance, peer.instance), (.pid, String(peer.pid))])
         }
-        checkDrained()
+        progressed()
     }
 
     func report(_ violation: ProtocolViolation, _ peer: RPCPeer?) {

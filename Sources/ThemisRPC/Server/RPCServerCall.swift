@@ -37,8 +37,8 @@ public import ThemisNet
     private var owned: [UInt8] = []
     var assembler: MessageAssembler?
     private(set) var requestHasEnded = false
-    private var reader: CheckedContinuation<Void, Never>?
-    private var writers: [CheckedContinuation<Void, Never>] = []
+    private var readable = Signal()
+    private var writable = Signal()
 
     init(
         _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: RPCPeer,
@@ -130,8 +130,8 @@ public import ThemisNet
         onCancel = nil
         onReadable = nil
         onWritable = nil
-        resumeReader()
-        resumeWriters()
+        readable.fire()
+        writable.fire()
     }
 
     /// The caller gave up: the handler hears of it, and the answer is still owed.
@@ -142,8 +142,8 @@ public import ThemisNet
         action?()
         onReadable?()
         onWritable?()
-        resumeReader()
-        resumeWriters()
+        readable.fire()
+        writable.fire()
     }
 
     /// The connection is gone: nobody can be answered.
@@ -179,12 +179,11 @@ public import ThemisNet
     /// - Throws: `cancelled` when the caller gave up.
     public func nextMessage() async throws(ThemisError) -> [UInt8]? {
         while true {
+            let ticket = readable.ticket
             switch try takeMessage() {
             case .message(let message): return message
             case .end: return nil
-            case .nothing:
-                precondition(reader == nil, "a call has one reader")
-                await withCheckedContinuation { reader = $0 }
+            case .nothing: await withCheckedContinuation { readable.add($0, since: ticket) }
             }
         }
     }
@@ -192,13 +191,7 @@ public import ThemisNet
     func becameReadable(isEnd: Bool) {
         if isEnd { requestHasEnded = true }
         onReadable?()
-        resumeReader()
-    }
-
-    private func resumeReader() {
-        let waiting = reader
-        reader = nil
-        waiting?.resume()
+        readable.fire()
     }
 
     // MARK: A stream of messages out
@@ -223,8 +216,12 @@ public import ThemisNet
     ///
     /// - Throws: `cancelled` when the caller gave up.
     public func awaitWritable() async throws(ThemisError) {
-        while !isCancelled, connection != nil, !isWritable { await withCheckedContinuation { writers.append($0) } }
-        guard !isCancelled, connection != nil else { throw ThemisError(.cancelled, "the caller gave up") }
+        while true {
+            let ticket = writable.ticket
+            guard !isCancelled, connection != nil else { throw ThemisError(.cancelled, "the caller gave up") }
+            if isWritable { return }
+            await withCheckedContinuation { writable.add($0, since: ticket) }
+        }
     }
 
     /// Ends the answer's stream in order.
@@ -232,14 +229,7 @@ public import ThemisNet
 
     func becameWritable() {
         onWritable?()
-        resumeWriters()
-    }
-
-    private func resumeWriters() {
-        guard !writers.isEmpty else { return }
-        let waiting = writers
-        writers = []
-        for writer in waiting { writer.resume() }
+        writable.fire()
     }
 }
 

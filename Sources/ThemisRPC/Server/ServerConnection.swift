@@ -131,7 +131,7 @@ import ThemisTelemetry
         case .data(let isLast): unsafe receive(frame.body, of: stream, isLast: isLast)
         case .credit:
             tellRelieved()
-            server.checkDrained()
+            server.progressed()
         case .response, .failure, .busy, .goAway: preconditionFailure("the state of a server gives no events of a client")
         }
     }
@@ -314,10 +314,10 @@ import ThemisTelemetry
 
     /// Frames what waits for room in the output.
     private func pump() {
-        guard state != nil else { return }
+        guard state?.hasQueue == true else { return }
         stream.write { state?.pump(&$0) }
         tellRelieved()
-        server.checkDrained()
+        server.progressed()
     }
 
     private func tellRelieved() {
