@@ -47,7 +47,7 @@ import ThemisTestKit
     }
 
     @Test func `promtool complains about nothing but the names that the runbook fixes`() throws {
-        let promtool = ProcessSet.programs + "/../tools/usr/bin/promtool"
+        let promtool = ProcessSet.tools + "/promtool"
         try #require(FileManager.default.isExecutableFile(atPath: promtool), "promtool is missing: make install")
         let set = try Self.started()
         let answer = try Self.shell("curl -fsS http://localhost:8765/metrics | '\(promtool)' check metrics", set)

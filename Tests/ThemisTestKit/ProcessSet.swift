@@ -57,12 +57,13 @@ public final class ProcessSet: Sendable {
     public func logPath(_ role: ServiceRole) -> String { "\(directory)/\(role.rawValue).log" }
 
     /// The folder of the built programs.
-    public static let programs: String = {
-        if let given = ProcessInfo.processInfo.environment["THEMIS_BIN"] { return given }
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        return root.appendingPathComponent(".build/debug").path
-    }()
+    public static let programs: String = ProcessInfo.processInfo.environment["THEMIS_BIN"] ?? build + "/debug"
+
+    /// The folder of test tools that `make install` has unpacked.
+    public static let tools = build + "/tools/usr/bin"
+
+    private static let build = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent(".build").path
 
     /// The running process of `role`.
     public subscript(role: ServiceRole) -> LaunchedProcess? { running.withLock { $0[role] } }
