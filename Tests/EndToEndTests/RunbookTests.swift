@@ -58,9 +58,28 @@ import ThemisTestKit
         ]
         let complaints = answer.text.split(separator: "\n").filter { line in !fixed.contains { line.hasPrefix($0) } }
         #expect(complaints.isEmpty, "\(complaints.joined(separator: "\n"))")
-        let exporter = try Self.shell("curl -fsS http://localhost:\(set.exporterPort)/metrics | '\(promtool)' check metrics", set)
+        let exporter = try Self.shell(
+            "curl -fsS -H 'Accept: text/plain' http://localhost:\(set.exporterPort)/metrics | '\(promtool)' check metrics", set)
         let others = exporter.text.split(separator: "\n").filter { line in !fixed.contains { line.hasPrefix($0) } }
         #expect(others.isEmpty, "\(others.joined(separator: "\n"))")
+    }
+
+    @Test func `Prometheus' own Python parser reads the OpenMetrics form of gateway and exporter`() throws {
+        let set = try Self.started()
+        let script = """
+            import sys
+            from prometheus_client.openmetrics.parser import text_string_to_metric_families
+            families = list(text_string_to_metric_families(sys.stdin.read()))
+            print(any(family.name == "vccdb_requests" for family in families), len(families) > 30)
+            """
+        let path = "\(set.directory)/parse.py"
+        try script.write(toFile: path, atomically: true, encoding: .utf8)
+        for port in [set.gatewayPort, set.exporterPort] {
+            let answer = try Self.shell(
+                "curl -fsS -H 'Accept: application/openmetrics-text' http://localhost:\(port)/metrics | /usr/bin/python3 '\(path)'",
+                set)
+            #expect(answer.text == "True True\n", "\(answer.text)")
+        }
     }
 
     @Test func `Python's own client writes, reads and follows`() throws {
