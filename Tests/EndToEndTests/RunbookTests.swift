@@ -75,9 +75,8 @@ import ThemisTestKit
         let path = "\(set.directory)/parse.py"
         try script.write(toFile: path, atomically: true, encoding: .utf8)
         for port in [set.gatewayPort, set.exporterPort] {
-            let answer = try Self.shell(
-                "curl -fsS -H 'Accept: application/openmetrics-text' http://localhost:\(port)/metrics | /usr/bin/python3 '\(path)'",
-                set)
+            let dump = "curl -fsS -H 'Accept: application/openmetrics-text' http://localhost:\(port)/metrics"
+            let answer = try Self.shell("\(dump) | /usr/bin/python3 '\(path)'", set)
             #expect(answer.text == "True True\n", "\(answer.text)")
         }
     }
