@@ -67,13 +67,15 @@ let package = Package(
 
         // What every service shares, and the services.
         library("ThemisRuntime", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "CYAML"]),
-        service("ThemisNode", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisDatabase", "ThemisStorage", "ThemisRPC", "ThemisRuntime"]),
+        service(
+            "ThemisNode", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisDatabase", "ThemisStorage", "ThemisRPC", "ThemisRuntime"]),
         service("ThemisGateway", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
         service("ThemisChangefeed", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
         service("ThemisExporter", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
 
         // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
-        .target(name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
+        .target(
+            name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
         tests("ThemisFeedTests", ["ThemisBase", "ThemisFeed", "ThemisNet", "ThemisRPC", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),

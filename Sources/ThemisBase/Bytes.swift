@@ -67,7 +67,9 @@ public struct ByteReader {
         let width = Value.bitWidth / 8
         guard remaining >= width else { return nil }
         var value: Value = 0
-        for index in position..<(position + width) { value = (Value.bitWidth == 8 ? 0 : value << 8) | Value(truncatingIfNeeded: bytes[index]) }
+        for index in position..<(position + width) {
+            value = (Value.bitWidth == 8 ? 0 : value << 8) | Value(truncatingIfNeeded: bytes[index])
+        }
         position += width
         return value
     }

@@ -59,12 +59,14 @@ extension ErrorCode {
     public static let conflict = ErrorCode(17, "conflict", 409, "Conflict", retryable: true, "Read the newest version and try again.")
     public static let alreadyExists = ErrorCode(18, "already_exists", 409, "Already exists", "Use another name or the existing one.")
     public static let historyGone = ErrorCode(
-        19, "history_gone", 410, "History is gone", "Read a snapshot, then continue from its sequence; `oldest_sequence` is the first one kept.")
+        19, "history_gone", 410, "History is gone",
+        "Read a snapshot, then continue from its sequence; `oldest_sequence` is the first one kept.")
     public static let epochChanged = ErrorCode(
         20, "epoch_changed", 410, "Epoch changed", "The data was restored: read a snapshot, then continue in the new epoch.")
     public static let preconditionFailed = ErrorCode(
         21, "precondition_failed", 412, "Precondition failed", "Read the entity again and decide with its new version.")
-    public static let bodyTooLarge = ErrorCode(22, "body_too_large", 413, "Body too large", "Send less; bulk import streams without a limit.")
+    public static let bodyTooLarge = ErrorCode(
+        22, "body_too_large", 413, "Body too large", "Send less; bulk import streams without a limit.")
     public static let uriTooLong = ErrorCode(23, "uri_too_long", 414, "Request target too long", "Shorten the path or query.")
     public static let unsupportedMediaType = ErrorCode(
         24, "unsupported_media_type", 415, "Unsupported media type", "Send a media type or coding that `detail` lists.")
@@ -84,7 +86,8 @@ extension ErrorCode {
         100, "internal", 500, "Internal error", "This is a bug: report it with the request id and the server's log.")
     public static let dataCorrupt = ErrorCode(
         101, "data_corrupt", 500, "Stored data is damaged", "Restore a snapshot, or repair as docs/runbook.md says; other keys still work.")
-    public static let notImplemented = ErrorCode(102, "not_implemented", 501, "Not implemented", "See `detail` for what can be used instead.")
+    public static let notImplemented = ErrorCode(
+        102, "not_implemented", 501, "Not implemented", "See `detail` for what can be used instead.")
     public static let coreUnavailable = ErrorCode(
         103, "core_unavailable", 503, "Core is not reachable", retryable: true, "Try again as `Retry-After` says; see GET /health.")
     public static let overloaded = ErrorCode(
@@ -99,12 +102,14 @@ extension ErrorCode {
         108, "deadline_exceeded", 504, "Deadline passed", retryable: true, "Try again, ask for less, or raise `request_timeout_ms`.")
     public static let diskFull = ErrorCode(
         109, "disk_full", 507, "Disk is full", retryable: true, "Free space or add some; writes resume by themselves, reads go on.")
-    public static let cancelled = ErrorCode(110, "cancelled", 499, "Cancelled by the caller", retryable: true, "Nothing; the caller went away.")
+    public static let cancelled = ErrorCode(
+        110, "cancelled", 499, "Cancelled by the caller", retryable: true, "Nothing; the caller went away.")
 
     // 200–299: what the operator reads when a process does not start. Never sent to a client.
     public static let invalidConfiguration = ErrorCode(
         200, "invalid_configuration", 500, "Invalid configuration", "Correct the named key; `--validate` lists every problem.")
-    public static let addressInUse = ErrorCode(201, "address_in_use", 500, "Address in use", "Stop the named process or choose another port.")
+    public static let addressInUse = ErrorCode(
+        201, "address_in_use", 500, "Address in use", "Stop the named process or choose another port.")
     public static let dataLocked = ErrorCode(
         202, "data_locked", 500, "Data directory is in use", "Stop the named process or choose another directory.")
     public static let logDamaged = ErrorCode(

@@ -15,8 +15,7 @@ public enum JSONDocument {
     /// `bytes`.
     ///
     /// - Throws: `invalid_json`, naming the offset of the first wrong byte and the reason.
-    public static func validate(_ bytes: [UInt8], in range: Range<Int>? = nil, depth: Int = Limits.jsonDepth) throws(ThemisError)
-    {
+    public static func validate(_ bytes: [UInt8], in range: Range<Int>? = nil, depth: Int = Limits.jsonDepth) throws(ThemisError) {
         _ = try walk(bytes, range, depth: depth, topMustBeObject: false, recordsMembers: false)
     }
 

@@ -105,8 +105,7 @@ public struct JSONObjectReader {
         return nil
     }
 
-    private mutating func required<Value>(_ field: String, or neutral: Value, _ read: (inout JSONObjectReader) -> Value?) -> Value
-    {
+    private mutating func required<Value>(_ field: String, or neutral: Value, _ read: (inout JSONObjectReader) -> Value?) -> Value {
         let before = refused.count
         if let value = read(&self) { return value }
         if refused.count == before { refuse(field, "is missing") }

@@ -61,8 +61,7 @@ struct JSONFault: Error, Equatable {
     mutating func run(topMustBeObject: Bool) throws(JSONFault) {
         guard end < Int(Int32.max) else { throw JSONFault(offset: position, reason: .tooLong) }
         skipSpace()
-        if position + 2 < end, unsafe base[position] == 0xEF, unsafe base[position + 1] == 0xBB, unsafe base[position + 2] == 0xBF
-        {
+        if position + 2 < end, unsafe base[position] == 0xEF, unsafe base[position + 1] == 0xBB, unsafe base[position + 2] == 0xBF {
             throw fault(.byteOrderMark)
         }
         if topMustBeObject, position < end, unsafe base[position] != 0x7B { throw fault(.notObject) }

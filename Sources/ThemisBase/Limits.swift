@@ -10,7 +10,7 @@ public enum Limits {
     public static let jsonDepth = 128
     /// Operations of one JSON Patch.
     public static let patchOperations = 10_000
-    /// Bytes written, members compared and elements moved by one JSON Patch: a few operations on large arrays cost more than many small ones.
+    /// Bytes written, members compared and elements moved by one JSON Patch: few operations on large arrays cost more than many small ones.
     public static let patchSteps = 4 * documentBytes
     /// Paths of one projection; each is compared with every member.
     public static let projectionFields = 64
@@ -24,7 +24,7 @@ public enum Limits {
     public static let pageBytes = 32 << 20
     /// Operations in an atomic bulk request: they are prepared, checked and written as one batch.
     public static let atomicOperations = 10_000
-    /// Longest time to live of an entity, in seconds: a hundred years. Longer ones would not fit once they are points of time in milliseconds.
+    /// Longest time to live of an entity, in seconds: a hundred years. Longer ones would not fit as points of time in milliseconds.
     public static let ttlSeconds: Int64 = 100 * 366 * 24 * 3_600
     /// Lines of one bulk stream that the core has and has not answered: each holds its key until then.
     public static let bulkLinesInFlight = 8_192

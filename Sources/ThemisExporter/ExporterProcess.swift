@@ -66,7 +66,8 @@ import ThemisTelemetry
             telemetry.metrics.gauge(.coreUp).set(0)
             snapshot = telemetry.metrics.snapshot()
         }
-        let isPlain = exchange.head.fields["accept"].map { !$0.contains("application/openmetrics-text") && $0.contains("text/plain") } ?? false
+        let isPlain =
+            exchange.head.fields["accept"].map { !$0.contains("application/openmetrics-text") && $0.contains("text/plain") } ?? false
         if isPlain {
             exchange.respond(200, contentType: PrometheusText.mediaType, body: PrometheusText.write(snapshot))
         } else {

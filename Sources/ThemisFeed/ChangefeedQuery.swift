@@ -54,7 +54,9 @@ struct ChangefeedQuery {
     private mutating func readPosition(lastEventID: String?) {
         if let text = value("epoch") {
             // Whether it is the current one is for the core to say: another one is a loss to be told, not a mistake of form.
-            if !(1...Self.epochBytes).contains(text.utf8.count) { errors.append(FieldError("epoch", "must have 1–\(Self.epochBytes) bytes")) }
+            if !(1...Self.epochBytes).contains(text.utf8.count) {
+                errors.append(FieldError("epoch", "must have 1–\(Self.epochBytes) bytes"))
+            }
             epoch = text
         }
         // The header of a reconnecting browser is newer than the address it was given.

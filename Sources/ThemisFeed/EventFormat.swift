@@ -50,7 +50,9 @@ struct EventFormat: Equatable, Sendable {
         out.append(contentsOf: change.table.utf8)
         out.append(contentsOf: #"","pk":"#.utf8)
         JSONText.appendString(change.pk, to: &out)
-        out.append(contentsOf: #","version":\#(change.version),"txn":{"index":\#(change.transactionIndex),"count":\#(change.transactionCount)}"#.utf8)
+        out.append(
+            contentsOf: #","version":\#(change.version),"txn":{"index":\#(change.transactionIndex),"count":\#(change.transactionCount)}"#
+                .utf8)
         if let cause = change.causeWord {
             out.append(contentsOf: #","cause":""#.utf8)
             out.append(contentsOf: cause.utf8)

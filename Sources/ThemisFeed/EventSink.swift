@@ -29,8 +29,7 @@ import ThemisNet
     func attach(_ subscriber: Subscriber) { self.subscriber = subscriber }
 
     func send(_ bytes: ArraySlice<UInt8>) -> Int {
-        guard let socket else { return 0 }
-        return unsafe bytes.withUnsafeBytes { unsafe socket.send($0) }
+        socket?.send(bytes) ?? 0
     }
 
     func finish() {

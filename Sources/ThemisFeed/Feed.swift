@@ -3,7 +3,7 @@ public import ThemisNet
 public import ThemisRPC
 public import ThemisTelemetry
 
-/// The changefeed of one process: follows the core by one stream, holds the newest records in one ring, and serves every subscriber from it.
+/// The changefeed of one process: follows the core by one stream, holds the newest records in one ring, serves every subscriber from it.
 ///
 /// Stays up while the core restarts: subscribers keep their streams, and what they missed is read from the core once it is back.
 @NetLoop public final class Feed: TurnEnding {
@@ -172,7 +172,8 @@ public import ThemisTelemetry
         if isDraining { throw ThemisError(.shuttingDown, "this process is shutting down; connect again", retryAfterSeconds: 1) }
         guard subscribers.count < options.maxSubscribers else {
             throw ThemisError(
-                .overloaded, "this process serves \(options.maxSubscribers) streams already; another one may have room", retryAfterSeconds: 5)
+                .overloaded, "this process serves \(options.maxSubscribers) streams already; another one may have room",
+                retryAfterSeconds: 5)
         }
     }
 

@@ -52,8 +52,7 @@ import ThemisTelemetry
                 try await writes.put($0)
             },
             Route(.patch, "/entities/{key*}", scope: .dataWrite, summary: "Change an entity.") { try await writes.patch($0) },
-            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.")
-            {
+            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.") {
                 try await reads.get($0)
             },
             Route(.delete, "/entities/{key*}", scope: .dataWrite, summary: "Delete an entity.") { try await writes.delete($0) },

@@ -15,7 +15,9 @@ extension CoreService {
     func changesRead(_ call: RPCServerCall) {
         do throws(ThemisError) {
             let message: ChangesReadRequest = try call.decode()
-            readChanges(call, try ChangesRequest(message), waitMilliseconds: Int(min(message.waitMilliseconds, UInt32(Limits.longPollMilliseconds))))
+            readChanges(
+                call, try ChangesRequest(message), waitMilliseconds: Int(min(message.waitMilliseconds, UInt32(Limits.longPollMilliseconds)))
+            )
         } catch {
             call.fail(error)
         }

@@ -22,8 +22,8 @@ struct StatsDocument {
                 + #""queued_work":\#(core.pool.queued),"running_work":\#(core.pool.running),"epoch":"\#(info.epoch)"},"#, to: &out)
         append(storage: numbers, to: &out)
         append(
-            #","indexes":[],"changefeed":{"oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"bytes":\#(info.bytes)},"peers":["#,
-            to: &out)
+            #","indexes":[],"changefeed":{"oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"#
+                + #""bytes":\#(info.bytes)},"peers":["#, to: &out)
         for (index, peer) in peers.enumerated() {
             if index > 0 { append(",", to: &out) }
             append(peer, to: &out)

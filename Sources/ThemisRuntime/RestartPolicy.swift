@@ -36,8 +36,7 @@ public struct RestartPolicy: Sendable {
     }
 
     /// Decides about a child that ended at `now` after having run for `ranMilliseconds`.
-    public mutating func ended(at now: Int64, ranMilliseconds: Int64, using random: inout some RandomNumberGenerator) -> Decision
-    {
+    public mutating func ended(at now: Int64, ranMilliseconds: Int64, using random: inout some RandomNumberGenerator) -> Decision {
         ends.removeAll { $0 <= now - bounds.windowMilliseconds }
         ends.append(now)
         guard ends.count < bounds.crashes else { return .giveUp }

@@ -71,8 +71,7 @@ public enum ServiceMain {
             ProcessEnd.write(definition.versionLine + "\n", to: 1)
             ProcessEnd.now(0)
         }
-        if let parent = arguments.flags["--parent"].flatMap({ Int32($0) }), !ParentProcess.endWithParent(parent, signal: SIGTERM)
-        {
+        if let parent = arguments.flags["--parent"].flatMap({ Int32($0) }), !ParentProcess.endWithParent(parent, signal: SIGTERM) {
             throw StartFailure(
                 .temporary, what: "\(definition.role.program): the parent process is gone",
                 why: ["it ended while this one started"],

@@ -90,8 +90,7 @@ public enum Settings {
     /// The core's socket.
     public static let rpcSocket = Setting<String>(
         "rpc.socket", .path,
-        .derived("a directory named after the data directory, under `/run/themis`, `$XDG_RUNTIME_DIR` or the temporary directory")
-        {
+        .derived("a directory named after the data directory, under `/run/themis`, `$XDG_RUNTIME_DIR` or the temporary directory") {
             .text(SocketPath.standard(dataDirectory: $0[storagePath], serving: !$1.isSidecar, environment: $2))
         }, bootstrap: true, flags: [.all("--socket")], "Unix socket of the core.")
     /// Who may be what.

@@ -16,8 +16,10 @@ import ThemisTestKit
             Golden.page(
                 "Errors",
                 """
-                Every error that can be seen from outside. `code` of a problem document is the first column; numbers travel over RPC. "Retry" means
-                that the same request may succeed later without a change. Codes from 200 on are read by an operator when a process does not start.
+                Every error that can be seen from outside. `code` of a problem document is the first column; numbers \
+                travel over RPC. "Retry" means
+                that the same request may succeed later without a change. Codes from 200 on are read by an operator \
+                when a process does not start.
                 """,
                 ["Code", "HTTP", "RPC", "Title", "Retry", "What to do"], rows))
     }
@@ -33,7 +35,8 @@ import ThemisTestKit
             Golden.page(
                 "Metrics",
                 """
-                What `/metrics` shows, in its order. The gateway answers for the whole set: the fourth column says how the values of several processes
+                What `/metrics` shows, in its order. The gateway answers for the whole set: the fourth column says how \
+                the values of several processes
                 become one; counters and histograms are added up, over restarts too. Labels come from closed sets, never from a request.
                 """,
                 ["Name", "Kind", "Labels", "Whole set", "What it says"], rows))
@@ -53,8 +56,10 @@ import ThemisTestKit
             Golden.page(
                 "Configuration",
                 """
-                A flag wins over the environment, the environment over the file, the file over the default. The file is YAML or JSON, the first of
-                `./config.{yaml,yml,json}`, `./config/config.{yaml,yml,json}`, `/etc/vccdb/config.{yaml,yml,json}`, or the one named by `--config`;
+                A flag wins over the environment, the environment over the file, the file over the default. The file is \
+                YAML or JSON, the first of
+                `./config.{yaml,yml,json}`, `./config/config.{yaml,yml,json}`, `/etc/vccdb/config.{yaml,yml,json}`, or \
+                the one named by `--config`;
                 the dots of a key are its levels. An unknown key is refused. "Hot" settings change without a restart.
                 """,
                 ["Key", "Type", "Default", "Limits", "Hot", "Flags, environment", "What it does"], rows))
@@ -68,7 +73,8 @@ import ThemisTestKit
             Golden.page(
                 "Limits",
                 """
-                Every hard bound that is not a setting, with its reason. What passes one is refused with an error that names it; nothing grows without
+                Every hard bound that is not a setting, with its reason. What passes one is refused with an error that \
+                names it; nothing grows without
                 a bound.
                 """,
                 ["Name", "Bound", "Why"], rows.map { ["`\($0.name)`", $0.bound, $0.reason] }))

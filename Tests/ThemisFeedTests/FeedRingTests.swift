@@ -140,8 +140,10 @@ func makeFrame(_ sequence: SequenceNumber, bytes: Int = 10) -> [UInt8] {
         #expect(Set(error?.fields.map(\.field) ?? []) == ["limit", "from_seq", "types", "table", "heartbeat_ms", "document"])
     }
 
-    @Test(arguments: [("", "", true), ("users", "", true), ("user", "", false), ("", "users:a", true), ("", "users:b", false), ("", "us", true),
-        ("", "users", true), ("", "usersx", false)])
+    @Test(arguments: [
+        ("", "", true), ("users", "", true), ("user", "", false), ("", "users:a", true), ("", "users:b", false), ("", "us", true),
+        ("", "users", true), ("", "usersx", false),
+    ])
     func `filters match by table and by the beginning of the key`(table: String, prefix: String, isWanted: Bool) {
         var subscription = Subscription()
         subscription.filter.table = table

@@ -50,7 +50,8 @@ extension String {
 
     @NetLoop private static func makeFeed(_ time: ManualTime, ringBytes: Int = 1 << 20) throws -> Feed {
         let telemetry = Telemetry.silent(time: time)
-        let client = try RPCClient(.init(socketPath: "/nowhere/core.sock", role: .changefeed, instance: "test", seed: 1), telemetry: telemetry)
+        let client = try RPCClient(
+            .init(socketPath: "/nowhere/core.sock", role: .changefeed, instance: "test", seed: 1), telemetry: telemetry)
         var options = FeedOptions()
         options.ringBytes = ringBytes
         return Feed(client: client, options: options, seed: 1, telemetry: telemetry)

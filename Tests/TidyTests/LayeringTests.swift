@@ -51,8 +51,7 @@ enum Manifest {
         for match in text.matches(of: /(?:library|service|tests)\(\s*"(\w+)",\s*\[([^\]]*)\]/) {
             found[String(match.1)] = names(match.2)
         }
-        for match in text.matches(of: /\.(?:target|executableTarget|testTarget)\(\s*name: "(\w+)",\s*dependencies: \[([^\]]*)\]/)
-        {
+        for match in text.matches(of: /\.(?:target|executableTarget|testTarget)\(\s*name: "(\w+)",\s*dependencies: \[([^\]]*)\]/) {
             found[String(match.1)] = names(match.2)
         }
         return found

@@ -58,6 +58,9 @@ public protocol EventStreamOwner: AnyObject {
         return accepted
     }
 
+    /// `send` for a part of an array, which is not copied.
+    public func send(_ bytes: ArraySlice<UInt8>) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+
     /// `send` for an array.
     public func send(_ bytes: [UInt8]) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 

@@ -150,8 +150,7 @@ import ThemisBase
     /// The handler waits for bytes of the body.
     func wantsBody(of exchange: HTTPExchange) {
         guard exchange === current else { return }
-        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0
-        {
+        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0 {
             hasSentContinue = true
             stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
             restartBodyClock()

@@ -28,8 +28,7 @@ public struct HTTPFields: Sendable {
 
     func isNamed(_ range: FieldRange, _ name: StaticString) -> Bool {
         guard range.name.count == name.utf8CodeUnitCount else { return false }
-        for index in 0..<range.name.count where unsafe ASCII.lower(bytes[range.name.lowerBound + index]) != name.utf8Start[index]
-        {
+        for index in 0..<range.name.count where unsafe ASCII.lower(bytes[range.name.lowerBound + index]) != name.utf8Start[index] {
             return false
         }
         return true

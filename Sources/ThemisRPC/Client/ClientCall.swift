@@ -41,8 +41,7 @@ import ThemisNet
     /// The core takes more, or it is over.
     var writable = Signal()
 
-    init(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64, connectWaitMilliseconds: Int)
-    {
+    init(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64, connectWaitMilliseconds: Int) {
         self.method = method
         self.metadata = metadata
         self.body = body

@@ -74,8 +74,7 @@ extension RPCClient {
     }
 
     /// Removes all entities of a table.
-    public func tableTruncate(_ request: TableRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TableDropResponse
-    {
+    public func tableTruncate(_ request: TableRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TableDropResponse {
         try await call(.tableTruncate, metadata, request)
     }
 

@@ -23,8 +23,7 @@ extension ConnectionState {
         }
     }
 
-    private mutating func receiveFromClient(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent
-    {
+    private mutating func receiveFromClient(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
         let header = unsafe frame.header
         switch header.type {
         case .request:
