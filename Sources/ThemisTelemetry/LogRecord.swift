@@ -1,4 +1,3 @@
-import Glibc
 import ThemisBase
 
 /// How much an operator must care.
@@ -59,7 +58,7 @@ enum LogLine {
         switch format {
         case .json:
             out.append(contentsOf: #"{"time":""#.utf8)
-            out.append(contentsOf: timestamp(milliseconds).utf8)
+            out.append(contentsOf: Timestamp.text(milliseconds: milliseconds).utf8)
             out.append(contentsOf: #"","level":""#.utf8)
             out.append(contentsOf: level.word.utf8)
             out.append(contentsOf: #"","role":"#.utf8)
@@ -79,7 +78,7 @@ enum LogLine {
             }
             out.append(contentsOf: "}\n".utf8)
         case .text:
-            out.append(contentsOf: timestamp(milliseconds).utf8)
+            out.append(contentsOf: Timestamp.text(milliseconds: milliseconds).utf8)
             out.append(contentsOf: " \(level.word.uppercased()) ".utf8)
             appendPlain(role, to: &out)
             out.append(0x20)
@@ -131,24 +130,5 @@ enum LogLine {
                 out.append(contentsOf: String(scalar).utf8)
             }
         }
-    }
-
-    /// RFC 3339 in UTC with milliseconds.
-    static func timestamp(_ milliseconds: Int64) -> String {
-        // Floor, so that times before 1970 have no negative fraction.
-        let fraction = ((milliseconds % 1_000) + 1_000) % 1_000
-        var seconds = time_t((milliseconds - fraction) / 1_000)
-        var parts = unsafe tm()
-        unsafe gmtime_r(&seconds, &parts)
-        func padded(_ value: Int, _ width: Int) -> String {
-            let text = String(value)
-            return String(repeating: "0", count: max(0, width - text.count)) + text
-        }
-        let (year, month, day) = unsafe (Int(parts.tm_year) + 1_900, Int(parts.tm_mon) + 1, Int(parts.tm_mday))
-        let (hour, minute, second) = unsafe (Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec))
-        return
-            "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T"
-            + "\(padded(hour, 2)):\(padded(minute, 2)):\(padded(second, 2))"
-            + ".\(padded(Int(fraction), 3))Z"
     }
 }

@@ -112,8 +112,6 @@ private final class Lines: Sendable {
         #expect(lines.bytes[0].count <= Limits.logLineBytes)
         #expect(lines.bytes[0].filter { $0 == 0x0A }.count == 1)
     }
-
-    @Test func `times before 1970 are whole`() { #expect(LogLine.timestamp(-1) == "1969-12-31T23:59:59.999Z") }
 }
 
 @Suite struct LogOutputTests {
