@@ -94,6 +94,19 @@ import ThemisTestKit
         fixture.server.stop()
     }
 
+    @Test @NetLoop func `a body that is streamed back is invited before its answer begins`() async throws {
+        let fixture = try ServerFixture()
+        let client = try await fixture.client()
+        client.send("POST /pipe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+        let begin = Array("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n".utf8)
+        try await client.events.wait { client.events.bytes.count >= begin.count }
+        #expect(client.events.bytes.starts(with: begin))
+        let answer = try await client.request("3\r\nabc\r\n0\r\n\r\n")
+        #expect(answer.text == "abc")
+        #expect(answer.head.keepsAlive)
+        fixture.server.stop()
+    }
+
     @Test @NetLoop func `HEAD is GET without its body`() async throws {
         let fixture = try ServerFixture()
         let client = try await fixture.client()

@@ -150,12 +150,18 @@ import ThemisBase
     /// The handler waits for bytes of the body.
     func wantsBody(of exchange: HTTPExchange) {
         guard exchange === current else { return }
-        if exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10, exchange.body.receivedBytes == 0 {
-            hasSentContinue = true
-            stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
-            restartBodyClock()
-        }
+        if !exchange.hasAnswered { askForBody(of: exchange) }
         bodyWasTaken()
+    }
+
+    /// Says `100 Continue` to a client that waits for it. Nothing but the answer may follow once that has begun.
+    func askForBody(of exchange: HTTPExchange) {
+        guard exchange === current, exchange.head.expectation == .continue100, !hasSentContinue, !exchange.head.isHTTP10,
+            exchange.body.receivedBytes == 0
+        else { return }
+        hasSentContinue = true
+        stream.write { $0.append("HTTP/1.1 100 Continue\r\n\r\n") }
+        restartBodyClock()
     }
 
     /// The handler took what was buffered: there is room again.

@@ -287,6 +287,8 @@ public import ThemisTelemetry
     /// It is compressed when the client accepts that and the type suits. A client of HTTP/1.0 sees the end by the closing.
     public func beginStream(_ status: Int, contentType: String, headers: [(name: String, value: String)] = []) {
         guard answer == .none, let connection else { return }
+        // The body of such a request is read while its answer is sent, and the client sends none before it was asked to.
+        if routeClass == .streamIn { connection.askForBody(of: self) }
         let canVary = MediaTypes.isCompressible(contentType)
         let isGzip = canVary && head.method != .head && acceptsGzip
         isChunking = !head.isHTTP10
