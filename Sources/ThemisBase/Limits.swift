@@ -97,8 +97,9 @@ public enum Limits {
     public static let writeStallMilliseconds = 30_000
     /// What a long poll may take beyond the wait it asked for, in milliseconds.
     public static let waitMarginMilliseconds = 5_000
-    /// The kernel's send buffer of an event stream: without a bound it holds megabytes for each sleeping reader.
-    public static let eventStreamSendBytes = 32 << 10
+    /// The kernel's send buffer of an event stream: without a bound it holds megabytes for each sleeping reader. Two segments of the
+    /// loopback (64 KiB) must fit, or each waits for a delayed acknowledgement: 2 MB/s with 32 KiB, 1 GB/s with 64 KiB.
+    public static let eventStreamSendBytes = 64 << 10
     /// The body of one RPC frame; larger bodies flow as DATA frames against credit.
     public static let frameBodyBytes = 64 << 10
     /// The metadata block before the body of a request.
