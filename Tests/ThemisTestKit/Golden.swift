@@ -30,6 +30,16 @@ public enum Golden {
             """, sourceLocation: sourceLocation)
     }
 
+    /// Compares what stands behind `heading` in the file at `path` with `text`: for pages that end with a table of the code.
+    public static func expectSection(_ path: String, after heading: String, _ text: String, sourceLocation: SourceLocation = #_sourceLocation) {
+        let stored = (try? String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)) ?? ""
+        guard let place = stored.range(of: heading) else {
+            Issue.record("\(path) has no line \(heading)", sourceLocation: sourceLocation)
+            return
+        }
+        expect(path, String(stored[..<place.upperBound]) + text, sourceLocation: sourceLocation)
+    }
+
     /// A page with a title, an introduction and a Markdown table.
     public static func page(_ title: String, _ introduction: String, _ columns: [String], _ rows: [[String]]) -> String {
         let cells = rows.map { row in
