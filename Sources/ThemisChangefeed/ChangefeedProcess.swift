@@ -7,6 +7,9 @@ import ThemisTelemetry
 
 /// The running changefeed: one connection to the core, one ring, many streams.
 @NetLoop final class ChangefeedProcess: Service {
+    /// Streams that end are told to come back within this time, in milliseconds.
+    private static let spreadMilliseconds = 4_000
+
     private let link: CoreLink
     private let feed: Feed
     private let server: HTTPServer
@@ -48,6 +51,7 @@ import ThemisTelemetry
             guard let self else { return }
             self.configuration = self.configuration.taking(shared: values).configuration
             state.isEnabled = self.configuration[Settings.cdc]
+            if !state.isEnabled { feed.endStreams(reason: "feature_off", spreadMilliseconds: Self.spreadMilliseconds) }
             server.requestTimeoutMilliseconds = self.configuration[Settings.requestTimeout]
         }
         try server.start()
@@ -58,7 +62,7 @@ import ThemisTelemetry
 
     /// Ends every stream with the id to resume after, lets requests finish, says goodbye to the core.
     func drain() async {
-        feed.drain(spreadMilliseconds: 4_000)
+        feed.drain(spreadMilliseconds: Self.spreadMilliseconds)
         await server.drain(graceMilliseconds: 2_500)
         feed.stop()
         server.stop()

@@ -40,7 +40,11 @@ public enum ChangefeedRoutes {
         request.waitMilliseconds = UInt32(query.longPollMilliseconds)
         request.filter = query.subscription.filter
         request.oldValues = query.subscription.format.includesOldValue
-        let page = try await feed.read(request, for: exchange)
+        let page = try await feed.read(request, query.subscription) {
+            RequestMetadata(
+                deadlineMilliseconds: exchange.remainingMilliseconds.map { UInt32(clamping: max(1, $0)) } ?? 0, trace: exchange.traceparent,
+                principal: exchange.principal, scopes: exchange.scopes)
+        }
         var out: [UInt8] = []
         out.reserveCapacity(256 + page.changes.reduce(0) { $0 + $1.value.count * 5 / 4 + 256 })
         out.append(contentsOf: #"{"events":["#.utf8)
@@ -62,6 +66,8 @@ public enum ChangefeedRoutes {
         try feed.admit()
         if query.subscription.format.includesOldValue { try await feed.requireOldValues(of: query.subscription.filter.table) }
         let position = try await feed.provedPosition(query.position, epoch: query.epoch)
+        // Once more: the core was asked meanwhile.
+        try feed.admit()
         let connection = try StreamConnection(exchange, headers: [])
         let subscriber = feed.subscribe(
             connection, query.subscription, position: position, epoch: query.epoch, maxSeconds: query.maxSeconds)

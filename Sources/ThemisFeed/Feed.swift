@@ -8,22 +8,26 @@ public import ThemisTelemetry
 /// Stays up while the core restarts: subscribers keep their streams, and what they missed is read from the core once it is back.
 @NetLoop public final class Feed: TurnEnding {
     let options: FeedOptions
-    private let client: RPCClient
-    private let telemetry: Telemetry
+    let client: RPCClient
+    let telemetry: Telemetry
     private let counters: FeedCounters
     private(set) var ring: FeedRing
     /// The epoch of the core's history; empty until the core was reached.
     public private(set) var epoch = ""
     /// The oldest sequence that the core still holds.
-    public private(set) var oldest: SequenceNumber = 0
+    public internal(set) var oldest: SequenceNumber = 0
     private var subscribers: [Subscriber] = []
     private var follower: Task<Void, Never>?
     private var ticker: LoopTimer?
     private var isDirty = false
-    private var isDraining = false
+    private(set) var isDraining = false
     private var random: SeededRandom
-    private var readBacks = 0
-    private var readBackWaiters: [CheckedContinuation<Void, Never>] = []
+    let readBacks: Turnstile
+    let unringedReads: Turnstile
+    var heldPages = 0
+    /// Requests that wait for the next record.
+    var polls: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var nextPoll: UInt64 = 0
     /// Records that the slowest open stream is behind, as of the last tick.
     public private(set) var slowestLag: UInt64 = 0
     /// Whether the core is followed at this moment.
@@ -37,6 +41,8 @@ public import ThemisTelemetry
         counters = FeedCounters(telemetry.metrics)
         random = SeededRandom(seed: seed)
         ring = FeedRing(capacityBytes: options.ringBytes, position: 0)
+        readBacks = Turnstile(places: options.concurrentReadBacks)
+        unringedReads = Turnstile(places: options.concurrentUnringedReads)
     }
 
     /// The newest sequence known here.
@@ -48,17 +54,26 @@ public import ThemisTelemetry
     /// Milliseconds of the clock that never leaps.
     var now: Int64 { telemetry.time.monotonicMilliseconds() }
 
+    /// The wall clock.
+    var wallMilliseconds: Int64 { telemetry.time.wallMilliseconds() }
+
     /// Begins to follow the core, and goes on until `stop`.
     public func start() {
         guard follower == nil else { return }
         follower = NetLoop.spawn { [weak self] in await self?.follow() }
     }
 
-    /// Ends every stream with `event: end` and a retry time spread over `spreadMilliseconds`, and stops following.
+    /// Ends every stream with `event: end` and a retry time spread over `spreadMilliseconds`, answers who waits, and opens no more streams.
     public func drain(spreadMilliseconds: Int) {
         isDraining = true
+        endStreams(reason: "drain", spreadMilliseconds: spreadMilliseconds)
+        wakePolls()
+    }
+
+    /// Ends every stream with `event: end`, as when the changefeed is switched off.
+    public func endStreams(reason: String, spreadMilliseconds: Int) {
         for subscriber in subscribers {
-            subscriber.end(reason: "drain", retryMilliseconds: 1_000 + Int(random.next() % UInt64(max(1, spreadMilliseconds))))
+            subscriber.end(reason: reason, retryMilliseconds: 1_000 + Int(random.next() % UInt64(max(1, spreadMilliseconds))))
         }
     }
 
@@ -71,7 +86,7 @@ public import ThemisTelemetry
     }
 
     /// What the feed asks in its own name. The scopes of a subscriber were checked by its route.
-    private static func metadata(milliseconds: UInt32 = 0) -> RequestMetadata {
+    static func metadata(milliseconds: UInt32 = 0) -> RequestMetadata {
         RequestMetadata(deadlineMilliseconds: milliseconds, principal: "changefeed", scopes: [.cdcRead, .dataRead])
     }
 
@@ -127,7 +142,10 @@ public import ThemisTelemetry
             let start = page.changes.first.map { $0.sequence - 1 } ?? page.nextAfter
             restart(epoch: page.epoch, at: start, oldest: page.oldest)
         }
-        setFollowing(true)
+        if !isFollowing {
+            setFollowing(true)
+            NetLoop.spawn { [weak self] in await self?.findAhead() }
+        }
         oldest = page.oldest
         for change in page.changes {
             let frame = FeedFrame.change(change, format: .standard, epoch: epoch)
@@ -155,6 +173,7 @@ public import ThemisTelemetry
     /// One `send` a subscriber and turn, however many records came in it.
     public func endOfTurn() {
         isDirty = false
+        wakePolls()
         // A subscriber that leaves moves the last one into its place: walk from the end.
         var index = subscribers.count - 1
         while index >= 0 {
@@ -165,6 +184,16 @@ public import ThemisTelemetry
 
     // MARK: Subscribers
 
+    /// Tells subscribers that came while the core was away, with a position that it has never reached: they would wait in silence.
+    private func findAhead() async {
+        let ahead = subscribers.filter { $0.epoch == epoch && $0.position > ring.latest }.map { ($0, $0.place) }
+        guard !ahead.isEmpty, let info = try? await info() else { return }
+        for (subscriber, place) in ahead where subscriber.place == place && info.epoch == place.epoch && place.position > info.latest {
+            subscriber.gap(reason: "ahead", epoch: info.epoch, position: info.latest, oldest: info.oldest, latest: info.latest)
+            subscriber.serve()
+        }
+    }
+
     /// Whether one more stream may be opened.
     ///
     /// - Throws: `overloaded` at the bound, `shutting_down` while draining.
@@ -174,28 +203,6 @@ public import ThemisTelemetry
             throw ThemisError(
                 .overloaded, "this process serves \(options.maxSubscribers) streams already; another one may have room",
                 retryAfterSeconds: 5)
-        }
-    }
-
-    /// Proves a position that a client gave, as far as the core can be asked.
-    ///
-    /// - Throws: `sequence_ahead` for a position that nothing has reached.
-    func provedPosition(_ position: SequenceNumber?, epoch wanted: String) async throws(ThemisError) -> SequenceNumber? {
-        guard let position, position > ring.latest, wanted.isEmpty || wanted == epoch, !epoch.isEmpty else { return position }
-        // Another process may have shown it an instant before this one learns of it.
-        guard let info = try? await client.changesInfo(Self.metadata(milliseconds: 5_000)), position > info.latest else { return position }
-        throw ThemisError(
-            .sequenceAhead, "position \(position) is beyond the newest record, \(info.latest)",
-            members: [("latest_sequence", .number(info.latest)), ("oldest_sequence", .number(info.oldest))])
-    }
-
-    /// - Throws: `unprocessable` when the table does not keep values before a change.
-    func requireOldValues(of table: String) async throws(ThemisError) {
-        let answer = try await client.tableGet(TableRequest(name: table), Self.metadata(milliseconds: 5_000))
-        guard answer.table.oldValues else {
-            throw ThemisError(
-                .unprocessable, "table \(table) does not keep old values: PUT /tables/\(table) {\"cdc\":{\"old_values\":true}}",
-                fields: [FieldError("old", "needs a table with cdc.old_values")])
         }
     }
 
@@ -264,60 +271,6 @@ public import ThemisTelemetry
         }
         slowestLag = ring.latest - slowest
         counters.lag.set(Double(slowestLag))
-    }
-
-    // MARK: Asking the core
-
-    /// A page for a request of its own.
-    func read(_ request: ChangesReadRequest, for exchange: HTTPExchange) async throws(ThemisError) -> ChangesPage {
-        if request.oldValues, let table = request.filter?.table { try await requireOldValues(of: table) }
-        let left = exchange.remainingMilliseconds.map { UInt32(clamping: max(1, $0)) } ?? 0
-        let metadata = RequestMetadata(
-            deadlineMilliseconds: left, trace: exchange.traceparent, principal: exchange.principal, scopes: exchange.scopes)
-        return try await client.changesRead(request, metadata)
-    }
-
-    /// The log in numbers.
-    func info() async throws(ThemisError) -> ChangesInfoResponse { try await client.changesInfo(Self.metadata(milliseconds: 5_000)) }
-
-    /// The wall clock.
-    var wallMilliseconds: Int64 { telemetry.time.wallMilliseconds() }
-
-    // MARK: Reading back
-
-    /// The next page for a subscriber that the ring does not serve. At most `concurrentReadBacks` at once.
-    func readPage(for subscriber: Subscriber) async throws(ThemisError) -> ChangesPage {
-        // A subscriber whose records never come from the ring waits in the core, which wakes it; it must not hold a place meanwhile.
-        let waits = subscriber.subscription.needsReadBack
-        if !waits { await takeReadBack() }
-        defer { if !waits { giveReadBack() } }
-        var request = ChangesReadRequest()
-        request.after = subscriber.position
-        request.epoch = subscriber.epoch
-        request.limit = UInt32(options.readBackRecords)
-        request.waitMilliseconds = waits ? UInt32(min(subscriber.subscription.heartbeatMilliseconds, 30_000)) : 0
-        request.filter = subscriber.subscription.filter
-        request.oldValues = subscriber.subscription.format.includesOldValue
-        return try await client.changesRead(request, Self.metadata(milliseconds: 60_000))
-    }
-
-    private func takeReadBack() async {
-        if readBacks >= options.concurrentReadBacks { await withCheckedContinuation { readBackWaiters.append($0) } } else { readBacks += 1 }
-    }
-
-    private func giveReadBack() {
-        if readBackWaiters.isEmpty { readBacks -= 1 } else { readBackWaiters.removeFirst().resume() }
-    }
-
-    /// Tells a subscriber what it lost and moves it to where the history goes on.
-    func refreshPosition(of subscriber: Subscriber, reason: String) async {
-        guard let info = try? await client.changesInfo(Self.metadata(milliseconds: 5_000)) else {
-            try? await NetLoop.sleep(milliseconds: backOffMilliseconds())
-            return
-        }
-        oldest = info.oldest
-        let position = reason == "retention" ? (info.oldest == 0 ? info.latest : info.oldest - 1) : info.latest
-        subscriber.gap(reason: reason, epoch: info.epoch, position: position, oldest: info.oldest, latest: info.latest)
     }
 
     /// The pause before the core is asked again: 50–250 ms, so that many processes do not knock at once.

@@ -4,6 +4,10 @@ public struct FeedOptions: Sendable {
     public var ringBytes = 32 << 20
     /// Pages that are read back from the core at once for subscribers behind the ring; the others wait their turn.
     public var concurrentReadBacks = 8
+    /// The same for subscribers whose records never come from the ring, so that they do not stand in the way of the others.
+    public var concurrentUnringedReads = 4
+    /// Pages that readers which do not keep up may hold at once; the rest of a page beyond it is read again.
+    public var heldPages = 16
     /// Records of one page that is read back.
     public var readBackRecords = 500
     /// A stream ends after this long and the client connects again: connections spread over processes. Jittered by ± 20 %.

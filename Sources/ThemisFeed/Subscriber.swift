@@ -38,12 +38,10 @@ struct Subscription: Sendable {
 @NetLoop final class Subscriber {
     /// What a subscriber waits for.
     enum State {
-        /// For the next record.
+        /// For the next record, or for a page from the core while `readBack` runs.
         case live
         /// For the kernel to take more bytes.
         case blocked
-        /// For a page from the core.
-        case readingBack
         /// Gone.
         case closed
     }
@@ -97,11 +95,16 @@ struct Subscription: Sendable {
 
     /// Sends what the ring holds behind the position, or starts to read back what it does not hold.
     func serve() {
-        guard state == .live, !isEnding else { return }
-        guard epoch == feed.epoch, !epoch.isEmpty else { return }
-        if subscription.needsReadBack || !feed.ring.covers(position) { return startReadBack() }
+        guard state == .live, readBack == nil, !isEnding, isBehind else { return }
+        if needsCore { return startReadBack() }
         if subscription.isPlain { servePlain() } else { serveChosen() }
     }
+
+    /// Whether the feed knows of records behind the position.
+    private var isBehind: Bool { !epoch.isEmpty && epoch == feed.epoch && position < feed.ring.latest }
+
+    /// Whether they must be asked for.
+    private var needsCore: Bool { subscription.needsReadBack || !feed.ring.covers(position) }
 
     private func servePlain() {
         while state == .live, let (bytes, last) = feed.ring.frames(after: position) {
@@ -167,56 +170,83 @@ struct Subscription: Sendable {
 
     // MARK: Reading back
 
+    /// Where a subscriber stands: what was asked for one place must not be taken for another.
+    struct Place: Equatable {
+        let epoch: String
+        let position: SequenceNumber
+    }
+
+    var place: Place { Place(epoch: epoch, position: position) }
+
     private func startReadBack() {
-        guard readBack == nil else { return }
-        state = .readingBack
         feed.countReadBack()
         readBack = NetLoop.spawn { [weak self] in await self?.runReadBack() }
     }
 
     private func runReadBack() async {
-        while state != .closed, !isEnding, subscription.needsReadBack || !feed.ring.covers(position) || epoch != feed.epoch {
+        while state != .closed, !isEnding, isBehind, needsCore {
+            let asked = place
             do throws(ThemisError) {
                 let page = try await feed.readPage(for: self)
-                if state == .closed { break }
-                absorb(page)
+                // The feed may have moved this subscriber meanwhile: the page belongs to where it was.
+                guard state != .closed, !isEnding, place == asked, page.epoch == asked.epoch else { continue }
+                await deliver(page)
                 await drained()
+                // A core that has nothing to say about records that the ring knows of is asked again, but not at once.
+                if place == asked { try? await NetLoop.sleep(milliseconds: feed.backOffMilliseconds()) }
             } catch {
-                if state == .closed { break }
+                guard state != .closed, !isEnding, place == asked else { continue }
                 await recover(from: error)
             }
         }
         readBack = nil
-        guard state != .closed else { return }
-        if state == .readingBack { state = .live }
         serve()
     }
 
-    private func absorb(_ page: ChangesPage) {
-        var out: [UInt8] = []
-        for change in page.changes {
-            out.append(contentsOf: FeedFrame.change(change, format: subscription.format, epoch: epoch))
-            told = max(told, change.sequence)
-        }
-        feed.countEvents(page.changes.count)
-        position = max(position, page.nextAfter)
-        if !out.isEmpty {
-            state = .live
-            push(out)
-        }
+    /// Sends a page in pieces. A reader that stops reading keeps the rest only while the feed has room for it; else it is read again.
+    private func deliver(_ page: ChangesPage) async {
+        var next = 0
+        repeat {
+            var out: [UInt8] = []
+            let start = next
+            while next < page.changes.count {
+                let change = page.changes[next]
+                out.append(contentsOf: FeedFrame.change(change, format: subscription.format, epoch: epoch))
+                next += 1
+                // A position lies behind a data record; system records hang before it and are not parted from it.
+                if out.count >= FeedRing.blockBytes, change.ordinal == 0 { break }
+            }
+            feed.countEvents(next - start)
+            if next > start { told = max(told, page.changes[next - 1].sequence) }
+            position = max(position, next < page.changes.count ? page.changes[next - 1].sequence : page.nextAfter)
+            let reached = place
+            if !out.isEmpty { push(out) }
+            guard next < page.changes.count else { return }
+            if state == .blocked {
+                guard feed.takeHold() else { return }
+                await drained()
+                feed.giveHold()
+            }
+            guard state == .live, !isEnding, place == reached else { return }
+        } while next < page.changes.count
     }
 
     /// Waits until what was pushed has gone to the kernel: the next page is read only then.
     private func drained() async {
-        if state == .blocked { await withCheckedContinuation { drainWaiter = $0 } }
-        if state == .live { state = .readingBack }
+        while state == .blocked { await withCheckedContinuation { drainWaiter = $0 } }
     }
 
     private func recover(from error: ThemisError) async {
         switch error.code {
         case .historyGone: await feed.refreshPosition(of: self, reason: "retention")
         case .epochChanged: await feed.refreshPosition(of: self, reason: "epoch")
-        default: try? await NetLoop.sleep(milliseconds: feed.backOffMilliseconds())
+        case .sequenceAhead, .cancelled: try? await NetLoop.sleep(milliseconds: feed.backOffMilliseconds())
+        default:
+            // Asking again cures what the core's state causes, and nothing else.
+            guard error.code.status == 429 || error.code.status > 500 else {
+                return end(reason: error.code.word, retryMilliseconds: feed.retryMilliseconds())
+            }
+            try? await NetLoop.sleep(milliseconds: feed.backOffMilliseconds())
         }
     }
 
@@ -251,21 +281,21 @@ struct Subscription: Sendable {
             if now - blockedSince > feed.options.stallMilliseconds {
                 feed.countEvicted()
                 abort()
+            } else if now >= expires {
+                end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds())
             }
             return
-        case .live, .readingBack: break
+        case .live: break
         }
         if now >= expires { return end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds()) }
         guard now >= nextHeartbeat else { return }
         feed.countHeartbeat()
-        let state = self.state
         if told != position, !epoch.isEmpty {
             told = position
             push(FeedFrame.bookmark(EventIdentifier(epoch: epoch, sequence: position)))
         } else {
             push(FeedFrame.heartbeat)
         }
-        if state == .readingBack, self.state == .live { self.state = .readingBack }
     }
 
     /// Ends the stream in order: why, and where to go on.

@@ -48,6 +48,7 @@ import ThemisTelemetry
             self.configuration = taken.configuration
             server.requestTimeoutMilliseconds = taken.configuration[Settings.requestTimeout]
             state.isOn = taken.configuration[Settings.cdc]
+            if !state.isOn { feed?.endStreams(reason: "feature_off", spreadMilliseconds: Self.spreadMilliseconds) }
         }
         client.onStateChange { [weak gateway] in gateway?.coreStateChanged($0) }
         try server.start()
