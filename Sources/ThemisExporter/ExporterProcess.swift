@@ -62,9 +62,11 @@ import ThemisTelemetry
                 MetricsReadRequest(byInstance: true), CoreLink.metadata(milliseconds: coreMilliseconds, scopes: .metricsRead))
             snapshot = try MetricSnapshot(decoding: answer.snapshot)
         } catch {
-            // The core is away: what this process knows, and that it is so.
-            telemetry.metrics.gauge(.coreUp).set(0)
+            // The core is away or too slow: what this process knows, and that it is so. What it reports later must not say so for good.
+            let coreUp = telemetry.metrics.gauge(.coreUp)
+            coreUp.set(0)
             snapshot = telemetry.metrics.snapshot()
+            coreUp.set(link.client.state.isConnected ? 1 : 0)
         }
         let isPlain =
             exchange.head.fields["accept"].map { !$0.contains("application/openmetrics-text") && $0.contains("text/plain") } ?? false

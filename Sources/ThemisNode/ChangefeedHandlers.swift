@@ -8,6 +8,8 @@ struct LongPoll {
     let call: RPCServerCall
     var request: ChangesRequest
     let timer: LoopTimer
+    /// Whether a read is on its way: one at a time, however many commits come meanwhile.
+    var isLooking = false
 }
 
 /// The change log: pages, long polls, followers.
@@ -60,21 +62,29 @@ extension CoreService {
 
     /// Reads again for a waiting call; it stays parked when its filter matches nothing.
     private func look(_ id: UInt64) {
-        guard let poll = longPolls[id] else { return }
+        guard let poll = longPolls[id], !poll.isLooking else { return }
+        longPolls[id]?.isLooking = true
         let database = core.database
         NetLoop.spawn {
             let request = poll.request
             do throws(ThemisError) {
                 let page = try await self.awaitPool { () throws(ThemisError) in try database.readChanges(request) }
-                guard let parked = self.longPolls[id], parked.request.after == request.after else { return }
+                guard self.longPolls[id] != nil else { return }
+                self.longPolls[id]?.isLooking = false
                 if page.changes.isEmpty {
                     self.longPolls[id]?.request.after = page.nextAfter
-                    if database.durableSequence > page.nextAfter { self.look(id) }
+                    // Commits that came while it read found it busy.
+                    if page.nextAfter != request.after, database.durableSequence > page.nextAfter { self.look(id) }
                 } else {
                     self.longPolls[id] = nil
                     poll.call.respond(ThemisRPC.ChangesPage(page))
                 }
             } catch {
+                // Busy workers are no reason to end a wait: the next commit, or the end of the wait, comes by.
+                guard error.code != .overloaded else {
+                    self.longPolls[id]?.isLooking = false
+                    return
+                }
                 guard self.longPolls.removeValue(forKey: id) != nil else { return }
                 poll.call.fail(error)
             }
@@ -118,7 +128,8 @@ extension CoreService {
                 isFirst = false
                 request.after = page.nextAfter
                 request.epoch = page.epoch
-                if !page.hasMore, database.durableSequence <= page.nextAfter { await self.commits.next() }
+                let isStuck = page.changes.isEmpty && page.nextAfter == next.after
+                if !call.isCancelled, isStuck || database.durableSequence <= page.nextAfter { await self.commits.next() }
             }
         }
     }

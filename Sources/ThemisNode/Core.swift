@@ -74,11 +74,16 @@ final class Core: Sendable {
         }
     }
 
-    /// Copies the engine's numbers into the metrics of this process.
+    /// Copies the numbers that memory knows into the metrics of this process: may be called on the loop.
     func refreshMetrics() {
         metrics.refresh(engine.statistics())
         telemetry.metrics.gauge(.changefeedLatest).set(Double(database.durableSequence))
         telemetry.metrics.gauge(.changefeedOldest).set(Double(database.oldestSequence))
+    }
+
+    /// The same with those that may need the disk. Blocks.
+    func refreshAllMetrics() {
+        refreshMetrics()
         if let info = try? database.changesInfo() { telemetry.metrics.gauge(.changefeedBytes).set(Double(info.bytes)) }
     }
 }

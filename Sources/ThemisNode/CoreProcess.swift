@@ -67,7 +67,7 @@ import ThemisTelemetry
         let core = self.core
         let upkeep = LoopTimer { [weak service] in
             service?.retireGoneInstances()
-            _ = core.pool.submit { core.refreshMetrics() }
+            _ = core.pool.submit { core.refreshAllMetrics() }
         }
         upkeep.scheduleRepeating(milliseconds: 5_000)
         self.upkeep = upkeep

@@ -81,6 +81,12 @@ import ThemisTelemetry
         do throws(ThemisError) {
             let request: Request = try call.decode()
             let context = call.context()
+            let cancel = call.onCancel
+            // A wait may be long: who gave up must not keep a place of the connection until it ends.
+            call.onCancel = { [weak call] in
+                cancel?()
+                call?.fail(ThemisError(.cancelled, "the caller went away"))
+            }
             let pool = core.pool
             core.database.waitForSequence(call.metadata.minSequence, deadlineNanoseconds: context.deadlineNanoseconds) { error in
                 if let error { return call.reply(failing: error) }

@@ -16,6 +16,8 @@ public import ThemisTelemetry
     private let bootID: UInt64
     private var second: LoopTimer?
     private var isPushing = false
+    private var lacksSettings = false
+    private var isFetching = false
 
     /// A link over `client`. `bootID` differs with every start of this process, so that the core adds counters up rightly.
     public init(_ client: RPCClient, bootID: UInt64, telemetry: Telemetry) {
@@ -27,13 +29,19 @@ public import ThemisTelemetry
     /// Connects and keeps connected.
     public func start() {
         client.onStateChange { [weak self] state in
-            guard let self, state.isConnected else { return }
+            guard let self else { return }
+            telemetry.metrics.gauge(.coreUp).set(state.isConnected ? 1 : 0)
+            guard state.isConnected else { return }
             hasConnected = true
+            lacksSettings = true
             NetLoop.spawn { await self.fetchSettings() }
         }
         client.start()
         let second = LoopTimer { [weak self] in
-            guard let self, client.state.isConnected, !isPushing else { return }
+            guard let self, client.state.isConnected else { return }
+            // A core that was busy when it was asked is asked again.
+            if lacksSettings { NetLoop.spawn { await self.fetchSettings() } }
+            guard !isPushing else { return }
             isPushing = true
             NetLoop.spawn { await self.pushMetrics() }
         }
@@ -79,11 +87,16 @@ public import ThemisTelemetry
     }
 
     private func fetchSettings() async {
+        guard lacksSettings, !isFetching else { return }
+        isFetching = true
+        lacksSettings = false
+        defer { isFetching = false }
         do throws(ThemisError) {
             let answer = try await client.configGet(
                 ConfigRequest(view: "shared"), Self.metadata(milliseconds: 5_000, scopes: .configRead))
             onSettings?(try Self.settings(answer.text))
         } catch {
+            lacksSettings = true
             telemetry.log.warning("settings of the core could not be read", [(.error, error.description)])
         }
     }

@@ -146,11 +146,18 @@ public import ThemisNet
         writable.fire()
     }
 
-    /// The connection is gone: nobody can be answered.
+    /// The connection is gone: nobody can be answered, whatever the handler does when it hears of it.
     func abandon() {
-        cancel()
         connection = nil
+        cancel()
         forgetClosures()
+    }
+
+    /// Ends the call with `error`; then the handler hears that nobody waits, and what it answers is not sent.
+    func revoke(_ error: ThemisError) {
+        let action = cancellation.exchange(true, ordering: .relaxed) ? nil : onCancel
+        fail(error)
+        action?()
     }
 
     // MARK: A stream of messages in

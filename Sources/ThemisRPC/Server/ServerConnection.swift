@@ -338,8 +338,7 @@ import ThemisTelemetry
     func failAll() { for call in calls.values { failDraining(call) } }
 
     private func failDraining(_ call: RPCServerCall) {
-        call.cancel()
-        call.fail(
+        call.revoke(
             ThemisError(
                 .shuttingDown, "the core is shutting down", outcome: call.method.effect == .write ? .unknown : nil,
                 retryAfterSeconds: 1))
