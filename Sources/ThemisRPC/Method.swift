@@ -32,7 +32,7 @@ public enum PeerRole: UInt8, Sendable, CaseIterable {
 }
 
 /// A row of the method table: what can be asked of the core, by whom. `docs/rpc.md` holds the same table (a test compares them).
-public struct RPCMethod: Sendable, Hashable {
+public final class RPCMethod: Sendable, Hashable {
     /// How bodies travel.
     public enum Shape: String, Sendable {
         /// One body there, one body back.
@@ -65,6 +65,7 @@ public struct RPCMethod: Sendable, Hashable {
     public let scope: Scopes
     /// Who may ask.
     public let roles: Set<PeerRole>
+    private let roleBits: UInt8
     /// Whether a call lasts as long as its caller likes. Such calls are ended at once when the core drains.
     public let isEndless: Bool
 
@@ -80,7 +81,11 @@ public struct RPCMethod: Sendable, Hashable {
         self.scope = scope
         self.roles = roles.union([.gateway, .ctl, .bench])
         self.isEndless = isEndless
+        roleBits = self.roles.reduce(0) { $0 | 1 << $1.rawValue }
     }
+
+    /// Whether a peer of `role` may ask; like `roles`, without hashing.
+    func allows(_ role: PeerRole) -> Bool { roleBits & 1 << role.rawValue != 0 }
 
     /// Two methods are equal when their numbers are.
     public static func == (left: RPCMethod, right: RPCMethod) -> Bool { left.number == right.number }

@@ -130,7 +130,7 @@ private let everything = RequestMetadata(deadlineMilliseconds: 20_000, scopes: .
             let error = await #expect(throws: ThemisError.self) { @NetLoop in
                 try await client.get(GetRequest(table: "t", pk: "1"), everything)
             }
-            #expect(error?.code == .forbidden && error?.message == "a exporter may not call Get")
+            #expect(error?.code == .forbidden && error?.message == "a peer of role exporter may not call Get")
         }
     }
 

@@ -9,8 +9,13 @@ import Glibc
     private var head = 0
     private var tail = 0
 
-    /// An empty buffer without memory.
-    public init() { unsafe storage = nil }
+    private let keptCapacity: Int
+
+    /// An empty buffer without memory. An emptied one gives its memory back, unless it is at most `keeping` bytes.
+    public init(keeping: Int = 0) {
+        unsafe storage = nil
+        keptCapacity = keeping
+    }
 
     deinit { unsafe free(storage) }
 
@@ -41,14 +46,18 @@ import Glibc
     public mutating func consume(_ read: Int) {
         precondition(read >= 0 && read <= count, "more bytes were consumed than were there")
         head += read
-        if head == tail { release() }
+        if head == tail { becameEmpty() }
     }
 
     /// Takes back the last `count` bytes that were appended.
     public mutating func removeLast(_ count: Int) {
         precondition(count >= 0 && count <= self.count, "more bytes were taken back than wait")
         tail -= count
-        if head == tail { release() }
+        if head == tail { becameEmpty() }
+    }
+
+    private mutating func becameEmpty() {
+        if capacity > keptCapacity { release() } else { (head, tail) = (0, 0) }
     }
 
     /// Gives back all memory.

@@ -46,9 +46,14 @@ public protocol ByteStreamHandler: AnyObject {
         public var highWaterBytes: Int
         /// Unsent output at which waiters go on.
         public var lowWaterBytes: Int
+        /// Output memory that is kept while there is no output.
+        public var keptOutputBytes: Int
 
         /// Bounds that fit requests and frames.
-        public init(readLimitBytes: Int = 128 << 10, highWaterBytes: Int = 256 << 10, lowWaterBytes: Int = 64 << 10) {
+        public init(
+            readLimitBytes: Int = 128 << 10, highWaterBytes: Int = 256 << 10, lowWaterBytes: Int = 64 << 10, keptOutputBytes: Int = 0
+        ) {
+            self.keptOutputBytes = keptOutputBytes
             self.readLimitBytes = readLimitBytes
             self.highWaterBytes = highWaterBytes
             self.lowWaterBytes = lowWaterBytes
@@ -60,7 +65,7 @@ public protocol ByteStreamHandler: AnyObject {
     private var handler: (any ByteStreamHandler)?
     private var watcher: FileWatcher?
     private var input = ByteBuffer()
-    private var output = ByteBuffer()
+    private var output: ByteBuffer
     private var isReadingPaused = true
     private var isOffering = false
     private var isDirty = false
@@ -81,6 +86,7 @@ public protocol ByteStreamHandler: AnyObject {
     /// Takes over the connected, non-blocking `descriptor`. Nothing is read before `start`.
     public init(descriptor: Int32, options: Options = Options()) {
         self.options = options
+        output = ByteBuffer(keeping: options.keptOutputBytes)
         socket = OwnedDescriptor(descriptor)
         themis_no_delay(descriptor)
     }

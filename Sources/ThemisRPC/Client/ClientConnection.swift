@@ -8,7 +8,7 @@ import ThemisNet
     private let stream: ByteStream
     private var state: ConnectionState?
     private var decoder = FrameDecoder()
-    private var active: [UInt32: ClientCall] = [:]
+    private var active = StreamTable<ClientCall>()
     private var watch: LoopTimer?
     private var receivedAtLastLook: UInt64 = 0
     private var isPinged = false
@@ -38,7 +38,7 @@ import ThemisNet
     /// Whether the greeting is done and the core does not drain.
     var isOpen: Bool { stream.isOpen && state.map { !$0.isDraining } ?? false }
     /// Calls that were sent and are not over.
-    var activeCalls: some Collection<ClientCall> { active.values }
+    var activeCalls: [ClientCall] { active.values }
 
     func close(_ reason: String = "") {
         if !reason.isEmpty { client.connectionBroke(reason) }
@@ -69,8 +69,7 @@ import ThemisNet
 
     func closed(_ stream: ByteStream, _ reason: CloseReason) {
         watch = nil
-        let lost = active.values.sorted { $0.attempts < $1.attempts }
-        active = [:]
+        let lost = active.removeAll()
         let wasOpen = state != nil
         state = nil
         client.connectionClosed(self, lost: lost, reason)
@@ -107,17 +106,17 @@ import ThemisNet
         switch try result.get() {
         case .none: break
         case .response(isWhole: true):
-            guard let call = active.removeValue(forKey: id) else { break }
+            guard let call = active.remove(id) else { break }
             unsafe answer(call, frame.body)
         case .response(isWhole: false):
             guard let call = active[id] else { break }
             call.assembler = MessageAssembler(call.method.shape == .unary ? .body : .messages, limit: Limits.messageBytes)
         case .data(let isLast): unsafe receive(frame.body, of: id, isLast: isLast)
         case .failure:
-            guard let call = active.removeValue(forKey: id) else { break }
+            guard let call = active.remove(id) else { break }
             client.failed(call, unsafe Self.error(frame.body))
         case .busy:
-            guard let call = active.removeValue(forKey: id) else { break }
+            guard let call = active.remove(id) else { break }
             client.refused(call, isDraining: state?.isDraining ?? true)
         case .goAway: client.coreDrains()
         case .credit: tellRelieved()
@@ -142,7 +141,7 @@ import ThemisNet
 
     private func receive(_ payload: UnsafeRawBufferPointer, of id: UInt32, isLast: Bool) {
         guard let call = active[id] else { return use(payload.count, of: id) }
-        if isLast { active[id] = nil }
+        if isLast { _ = active.remove(id) }
         do throws(ThemisError) {
             let grant = try unsafe call.assembler?.append(payload) ?? payload.count
             use(grant, of: id)
@@ -221,7 +220,7 @@ import ThemisNet
 
     /// Tells the core that nobody waits for `call` any more.
     func giveUp(_ call: ClientCall, _ id: UInt32) {
-        active[id] = nil
+        _ = active.remove(id)
         stream.write { state?.cancel(id, &$0) }
     }
 

@@ -9,7 +9,9 @@ extension RPCClient {
         while !isStopped {
             var wasOpen = false
             do {
-                let stream = try await Connector.connect(address, timeoutMilliseconds: options.connectTimeoutMilliseconds)
+                let stream = try await Connector.connect(
+                    address, timeoutMilliseconds: options.connectTimeoutMilliseconds,
+                    options: ByteStream.Options(keptOutputBytes: ServerConnection.keptOutputBytes))
                 guard !isStopped else { return stream.close() }
                 let connection = ClientConnection(self, stream)
                 self.connection = connection

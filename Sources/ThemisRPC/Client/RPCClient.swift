@@ -256,7 +256,7 @@ public import ThemisTelemetry
         let now = telemetry.time.monotonicNanoseconds()
         let isConnected = connection?.isOpen == true
         var next = UInt64.max
-        for call in waiting[firstWaiting...] + (connection.map { Array($0.activeCalls) } ?? []) where call.place != .done {
+        for call in waiting[firstWaiting...] + (connection?.activeCalls ?? []) where call.place != .done {
             if let deadline = call.deadlineNanoseconds {
                 if deadline <= now {
                     end(call, ThemisError(.deadlineExceeded, "no answer within \(call.metadata.deadlineMilliseconds) ms"))

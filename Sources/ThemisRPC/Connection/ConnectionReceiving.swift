@@ -23,22 +23,24 @@ extension ConnectionState {
         }
     }
 
+    /// Server: opens the stream of a REQUEST; false when it must be answered with BUSY.
+    mutating func accept(_ header: FrameHeader) throws(ProtocolViolation) -> Bool {
+        guard header.stream != 0 else { throw ProtocolViolation(.stream, "a REQUEST belongs to a stream") }
+        guard !isOpen(header.stream) else { throw ProtocolViolation(.stream, "stream \(header.stream) is open already") }
+        guard !isFull, !isDraining else { return false }
+        var stream = StreamState(windowBytes: Int(limits.streamCreditBytes))
+        stream.peerHasEnded = header.flags.contains(.end)
+        streams[header.stream] = stream
+        return true
+    }
+
     private mutating func receiveFromClient(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
         let header = unsafe frame.header
         switch header.type {
         case .request:
-            guard streams[header.stream] == nil else {
-                throw ProtocolViolation(.stream, "stream \(header.stream) is open already")
-            }
-            let isWhole = header.flags.contains(.end)
-            guard !isFull, !isDraining else {
-                unsafe FrameHeader(type: .busy, flags: .end, stream: header.stream).append(to: &out)
-                return .refused
-            }
-            var stream = StreamState(windowBytes: Int(limits.streamCreditBytes))
-            stream.peerHasEnded = isWhole
-            streams[header.stream] = stream
-            return .request(isWhole: isWhole)
+            if try accept(header) { return .request(isWhole: header.flags.contains(.end)) }
+            unsafe FrameHeader(type: .busy, flags: .end, stream: header.stream).append(to: &out)
+            return .refused
         case .cancel:
             // The answer may have crossed it: then there is nothing to cancel any more.
             guard streams[header.stream] != nil else { return .none }
@@ -161,7 +163,7 @@ extension ConnectionState {
 
     /// Forgets a stream. What was received on it and not used up goes back to the connection.
     mutating func close(_ stream: UInt32, _ out: inout ByteBuffer) {
-        guard let state = streams.removeValue(forKey: stream) else { return }
+        guard let state = streams.remove(stream) else { return }
         if side == .client { freeIDs.append(stream) }
         if state.receiving.held > 0 { grantConnection(state.receiving.held, &out) }
     }

@@ -84,7 +84,7 @@ extension ConnectionState {
 
     /// Sends payload as far as credit reaches; the rest waits and goes out as credit comes.
     mutating func send(_ stream: UInt32, _ payload: [UInt8], isLast: Bool, _ out: inout ByteBuffer) {
-        guard var state = streams.removeValue(forKey: stream) else { return }
+        guard var state = streams.remove(stream) else { return }
         precondition(!state.hasEnded && !state.endsAfterOutgoing, "nothing is sent behind the end of a stream")
         if state.isCancelled && side == .client {
             streams[stream] = state
@@ -134,7 +134,7 @@ extension ConnectionState {
     }
 
     private mutating func sendOne(_ stream: UInt32, _ out: inout ByteBuffer) -> Progress {
-        guard var state = streams.removeValue(forKey: stream) else { return .idle }
+        guard var state = streams.remove(stream) else { return .idle }
         let waiting = state.outgoingBytes
         let count = min(waiting, state.sendCredit, sendCredit, Limits.frameBodyBytes)
         guard count > 0 || (waiting == 0 && state.endsAfterOutgoing && !state.hasEnded) else {

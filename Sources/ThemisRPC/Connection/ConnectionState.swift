@@ -37,7 +37,7 @@ struct ConnectionState {
 
     let side: Side
     let limits: ConnectionLimits
-    var streams: [UInt32: StreamState] = [:]
+    var streams = StreamTable<StreamState>()
     var sendCredit: Int
     var receiving: ReceiveWindow
     /// Streams with outgoing payload, in the order of their turns.
@@ -65,7 +65,7 @@ struct ConnectionState {
     /// Whether payload waits for its turn, for credit or for room.
     var hasQueue: Bool { !queue.isEmpty }
     /// Whether `stream` is open.
-    func isOpen(_ stream: UInt32) -> Bool { streams[stream] != nil }
+    func isOpen(_ stream: UInt32) -> Bool { streams.contains(stream) }
     /// Payload of `stream` that waits for credit, in bytes.
     func outgoingBytes(_ stream: UInt32) -> Int { streams[stream]?.outgoingBytes ?? 0 }
     /// For tests: credit to send on the connection and on a stream.

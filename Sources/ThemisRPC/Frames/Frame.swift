@@ -1,5 +1,5 @@
 import ThemisBase
-public import ThemisNet
+import ThemisNet
 
 /// What a frame is. The number of a type is never reused; a type with the bit `optional` may be skipped by who does not know it.
 struct FrameType: Hashable, Sendable {
@@ -102,9 +102,9 @@ struct FrameHeader: Equatable, Sendable {
     }
 }
 
-extension ByteBuffer: MessageOutput {
+extension ByteBuffer {
     /// Appends `count` bytes that `fill` writes.
-    public mutating func append(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
+    mutating func append(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
         guard count > 0, let base = unsafe writable(minimum: count).baseAddress else { return }
         unsafe fill(base.assumingMemoryBound(to: UInt8.self))
         advance(count)

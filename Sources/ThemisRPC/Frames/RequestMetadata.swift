@@ -100,26 +100,24 @@ public struct RequestMetadata: Sendable, Equatable {
     /// Reads the block at the front of a REQUEST and returns where the body begins. Bytes behind the known members are skipped: a
     /// newer sender may have more of them.
     static func decode(_ bytes: UnsafeRawBufferPointer) throws(ProtocolViolation) -> (metadata: RequestMetadata, bodyStart: Int) {
-        var reader = unsafe BlockReader(bytes)
-        let length = Int(try reader.take(UInt16.self))
+        guard bytes.count >= fixedBytes + 3 else { throw ProtocolViolation(.metadata, "a metadata block of \(bytes.count) bytes") }
+        let length = unsafe Int(Self.load(bytes, 0) as UInt16)
         let end = 2 + length
         guard length >= fixedBytes - 2 + 3, end <= bytes.count else {
             throw ProtocolViolation(.metadata, "a metadata block of \(length) bytes in a frame of \(bytes.count)")
         }
+        // The fixed part is there as a whole: its members need no further look at the bounds.
         var metadata = RequestMetadata()
-        metadata.deadlineMilliseconds = try reader.take(UInt32.self)
-        guard try reader.take(UInt8.self) == 0 else {
-            throw ProtocolViolation(.metadata, "the trace context has an unknown version")
-        }
-        let high = UInt64(bigEndian: try reader.take(UInt64.self))
-        let low = UInt64(bigEndian: try reader.take(UInt64.self))
-        let span = UInt64(bigEndian: try reader.take(UInt64.self))
-        let flags = try reader.take(UInt8.self)
-        metadata.trace = Traceparent(traceHigh: high, traceLow: low, span: span, isSampled: flags & 1 == 1)
-        metadata.scopes = Scopes(rawValue: try reader.take(UInt32.self))
-        metadata.priority = try reader.take(UInt8.self)
-        metadata.minSequence = try reader.take(UInt64.self)
-        metadata.shard = try reader.take(UInt32.self)
+        metadata.deadlineMilliseconds = unsafe Self.load(bytes, 2)
+        guard unsafe bytes[6] == 0 else { throw ProtocolViolation(.metadata, "the trace context has an unknown version") }
+        metadata.trace = unsafe Traceparent(
+            traceHigh: (Self.load(bytes, 7) as UInt64).byteSwapped, traceLow: (Self.load(bytes, 15) as UInt64).byteSwapped,
+            span: (Self.load(bytes, 23) as UInt64).byteSwapped, isSampled: bytes[31] & 1 == 1)
+        metadata.scopes = unsafe Scopes(rawValue: Self.load(bytes, 32))
+        metadata.priority = unsafe bytes[36]
+        metadata.minSequence = unsafe Self.load(bytes, 37)
+        metadata.shard = unsafe Self.load(bytes, 45)
+        var reader = unsafe BlockReader(bytes, from: fixedBytes)
         metadata.principal = try reader.text(limit: Limits.principalBytes)
         metadata.idempotencyKey = try reader.text(limit: Limits.idempotencyKeyBytes)
         switch try reader.take(UInt8.self) {
@@ -131,6 +129,13 @@ public struct RequestMetadata: Sendable, Equatable {
         }
         guard reader.position <= end else { throw ProtocolViolation(.metadata, "the members do not fit into the metadata block") }
         return (metadata, end)
+    }
+}
+
+extension RequestMetadata {
+    /// A number of the fixed part, little-endian.
+    fileprivate static func load<Value: FixedWidthInteger>(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> Value {
+        unsafe Value(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
     }
 }
 
@@ -158,9 +163,12 @@ public struct RequestMetadata: Sendable, Equatable {
 /// Reads numbers, little-endian, and never past the end.
 @safe struct BlockReader: ~Copyable {
     private let bytes: UnsafeRawBufferPointer
-    private(set) var position = 0
+    private(set) var position: Int
 
-    init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
+    init(_ bytes: UnsafeRawBufferPointer, from position: Int = 0) {
+        unsafe self.bytes = unsafe bytes
+        self.position = position
+    }
 
     mutating func take<Value: FixedWidthInteger>(_ type: Value.Type) throws(ProtocolViolation) -> Value {
         guard unsafe bytes.count - position >= MemoryLayout<Value>.size else { throw Self.short }
@@ -175,6 +183,8 @@ public struct RequestMetadata: Sendable, Equatable {
         guard count > 0 else { return "" }
         defer { position += count }
         let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[position..<(position + count)])
+        // The validating initialiser costs a thousand instructions even for a short ASCII word, which nearly all texts here are.
+        if unsafe part.allSatisfy({ $0 < 0x80 }) { return unsafe String(decoding: part, as: UTF8.self) }
         guard let text = unsafe String(validating: part, as: UTF8.self) else {
             throw ProtocolViolation(.metadata, "a text of the metadata block is not UTF-8")
         }

@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// The body of WriteAtomic: all or nothing, one transaction in the change log.
 public struct WriteAtomicRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
@@ -24,7 +25,7 @@ public struct WriteAtomicRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in operations { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -72,7 +73,7 @@ public struct WriteAtomicResponse: RPCMessage, @unsafe ProtobufMessage, Equatabl
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in results { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -116,7 +117,7 @@ public struct WriteStreamResult: RPCMessage, @unsafe ProtobufMessage {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -162,7 +163,7 @@ public struct DeleteRangeRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 

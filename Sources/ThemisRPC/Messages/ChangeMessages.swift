@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// Kinds of change records, as bits of a filter.
 public struct ChangeKinds: OptionSet, Sendable {
@@ -49,7 +50,7 @@ public struct ChangesFilter: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -134,7 +135,7 @@ public struct ChangeMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -173,9 +174,18 @@ public struct ChangeMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
         unsafe raw.pointee.txn_index = transactionIndex
         unsafe raw.pointee.txn_count = transactionCount
         unsafe raw.pointee.cause = cause.rawValue
-        try unsafe arena.set(&raw.pointee.value, value)
         try unsafe arena.set(&raw.pointee.old_value, oldValue)
         unsafe raw.pointee.has_old_value = hasOldValue ? 1 : 0
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__Change>, _ arena: inout MessageArena) throws(ThemisError) {
+        try unsafe arena.set(&raw.pointee.value, value)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__Change>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe Protobuf.lend(value, to: &raw.pointee.value, use)
     }
 }
 
@@ -216,7 +226,7 @@ public struct ChangesReadRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -286,7 +296,7 @@ public struct ChangesPage: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in changes { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -350,7 +360,7 @@ public struct ChangesInfoResponse: RPCMessage, @unsafe ProtobufMessage, Equatabl
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 

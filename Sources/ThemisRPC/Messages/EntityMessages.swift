@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// One entity as it was read.
 public struct EntityMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
@@ -35,7 +36,7 @@ public struct EntityMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -58,9 +59,18 @@ public struct EntityMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
         try unsafe arena.set(&raw.pointee.table, table)
         try unsafe arena.set(&raw.pointee.pk, pk)
         unsafe raw.pointee.version = version
-        try unsafe arena.set(&raw.pointee.document, document)
         unsafe raw.pointee.missing = missing ? 1 : 0
         unsafe raw.pointee.expires_at_ms = expiresAtMilliseconds
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__Entity>, _ arena: inout MessageArena) throws(ThemisError) {
+        try unsafe arena.set(&raw.pointee.document, document)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__Entity>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe Protobuf.lend(document, to: &raw.pointee.document, use)
     }
 }
 
@@ -89,7 +99,7 @@ public struct GetRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -137,7 +147,7 @@ public struct MultiGetRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in keys { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -185,7 +195,7 @@ public struct MultiGetResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in entities { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -244,7 +254,7 @@ public struct ListRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -299,7 +309,7 @@ public struct ListResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in entities { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }

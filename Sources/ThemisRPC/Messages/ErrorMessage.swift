@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// The body of an ERROR frame is the error itself: the one place where errors are mapped to the wire and back.
 extension ThemisError: RPCMessage, @unsafe ProtobufMessage {
@@ -16,7 +17,7 @@ extension ThemisError: RPCMessage, @unsafe ProtobufMessage {
     }
 
     /// Appends the body of an ERROR frame. At most 64 fields and 64 members travel, and 4 KiB of each text.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 

@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// What an operation does with its entity.
 public enum OperationKind: UInt32, Sendable {
@@ -73,7 +74,7 @@ public struct OperationMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -95,8 +96,17 @@ public struct OperationMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
         unsafe raw.pointee.kind = kind.rawValue
         try unsafe arena.set(&raw.pointee.table, table)
         try unsafe arena.set(&raw.pointee.pk, pk)
-        try unsafe arena.set(&raw.pointee.body, body)
         unsafe (raw.pointee.condition, raw.pointee.if_version) = condition.encoded
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__Operation>, _ arena: inout MessageArena) throws(ThemisError) {
+        try unsafe arena.set(&raw.pointee.body, body)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__Operation>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe Protobuf.lend(body, to: &raw.pointee.body, use)
     }
 }
 
@@ -134,7 +144,7 @@ public struct OperationResult: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -186,7 +196,7 @@ public struct WriteRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -204,8 +214,18 @@ public struct WriteRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__WriteRequest>, _ arena: inout MessageArena) throws(ThemisError) {
-        unsafe raw.pointee.operation = try unsafe arena.make(operation)
+        unsafe raw.pointee.operation = try unsafe arena.makeWithoutPayload(operation)
         try unsafe arena.set(&raw.pointee.fingerprint, fingerprint)
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__WriteRequest>, _ arena: inout MessageArena) throws(ThemisError) {
+        try unsafe operation.copyPayload(raw.pointee.operation, &arena)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__WriteRequest>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe operation.lendPayload(raw.pointee.operation, &arena, use)
     }
 }
 
@@ -225,7 +245,7 @@ public struct WriteResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 

@@ -1,21 +1,6 @@
 import CThemisRPC
 public import ThemisBase
-
-/// Where encoded messages go: an array, or the output buffer of a connection.
-public protocol MessageOutput: ~Copyable {
-    /// Appends `count` bytes that `fill` writes. `fill` gets exactly `count` writable bytes.
-    mutating func append(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void)
-}
-
-extension Array: MessageOutput where Element == UInt8 {
-    /// Appends `count` bytes that `fill` writes.
-    public mutating func append(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
-        guard count > 0 else { return }
-        let start = self.count
-        append(contentsOf: repeatElement(0, count: count))
-        unsafe withUnsafeMutableBufferPointer { unsafe fill($0.baseAddress.unsafelyUnwrapped + start) }
-    }
-}
+public import ThemisNet
 
 /// A body of a frame: a value that travels between the core and its sidecars. Any thread.
 public protocol RPCMessage: Sendable {
@@ -27,7 +12,7 @@ public protocol RPCMessage: Sendable {
     /// Appends the message body.
     ///
     /// - Throws: `invalid_request` when a text holds a zero character, which the wire cannot carry.
-    func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError)
+    func encode(into out: inout ByteBuffer) throws(ThemisError)
 }
 
 extension RPCMessage {
@@ -44,9 +29,9 @@ extension RPCMessage {
     ///
     /// - Throws: `invalid_request` when a text holds a zero character, which the wire cannot carry.
     public func encoded() throws(ThemisError) -> [UInt8] {
-        var out: [UInt8] = []
+        var out = ByteBuffer()
         try encode(into: &out)
-        return out
+        return unsafe Array(out.readable)
     }
 }
 
@@ -59,7 +44,7 @@ public struct EmptyMessage: RPCMessage, Equatable {
     public init(decoding bytes: UnsafeRawBufferPointer) throws(ThemisError) {}
 
     /// Appends nothing.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {}
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {}
 }
 
 /// A message that protobuf-c packs and unpacks through its generated C struct.
@@ -75,7 +60,22 @@ protocol ProtobufMessage: RPCMessage {
         _ allocator: UnsafeMutablePointer<ProtobufCAllocator>, _ count: Int, _ bytes: UnsafePointer<UInt8>?
     ) -> UnsafeMutablePointer<Raw>?
     init(raw: UnsafePointer<Raw>) throws(ThemisError)
+    /// Fills every member but the payload.
     func fill(_ raw: UnsafeMutablePointer<Raw>, _ arena: inout MessageArena) throws(ThemisError)
+    /// Fills the payload, the one large member, with a copy: for a message within another one.
+    func copyPayload(_ raw: UnsafeMutablePointer<Raw>, _ arena: inout MessageArena) throws(ThemisError)
+    /// Lends the payload to the C struct while `use` runs: a document of 8 MiB is not copied to be packed.
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Raw>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError)
+}
+
+extension ProtobufMessage {
+    func copyPayload(_ raw: UnsafeMutablePointer<Raw>, _ arena: inout MessageArena) throws(ThemisError) {}
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Raw>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) { try use() }
 }
 
 extension ProtobufMessage {
@@ -119,30 +119,39 @@ extension ProtobufMessage {
         }
     }
 
-    func pack(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
-        // What this process sends needs no budget: it is bounded where it is made.
-        try MessageArena.with(budget: Int.max) { arena throws(ThemisError) in
-            let raw = try unsafe arena.make(self)
-            unsafe raw.withMemoryRebound(to: ProtobufCMessage.self, capacity: 1) { base in
-                unsafe out.append(count: protobuf_c_message_get_packed_size(base)) {
-                    unsafe _ = protobuf_c_message_pack(base, $0)
-                }
-            }
-        }
+    func pack(into out: inout ByteBuffer) throws(ThemisError) {
+        try unsafe withPacked { size, base throws(ThemisError) in unsafe Self.pack(base, size, into: &out) }
     }
 
     /// Packs `element` as member 1.
-    static func pack(element: some ProtobufMessage, into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    static func pack(element: some ProtobufMessage, into out: inout ByteBuffer) throws(ThemisError) {
+        try unsafe element.withPacked { size, base throws(ThemisError) in
+            out.append(byte: ProtobufWalk.elementTag)
+            var rest = size
+            while rest >= 0x80 {
+                out.append(byte: UInt8(truncatingIfNeeded: rest) | 0x80)
+                rest >>= 7
+            }
+            out.append(byte: UInt8(rest))
+            unsafe pack(base, size, into: &out)
+        }
+    }
+
+    private static func pack(_ base: UnsafePointer<ProtobufCMessage>, _ size: Int, into out: inout ByteBuffer) {
+        unsafe out.append(count: size) { unsafe _ = protobuf_c_message_pack(base, $0) }
+    }
+
+    /// Fills the C struct and hands it to `use` with its packed size.
+    private func withPacked(
+        _ use: (Int, UnsafePointer<ProtobufCMessage>) throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        // What this process sends needs no budget: it is bounded where it is made.
         try MessageArena.with(budget: Int.max) { arena throws(ThemisError) in
-            let raw = try unsafe arena.make(element)
-            unsafe raw.withMemoryRebound(to: ProtobufCMessage.self, capacity: 1) { base in
-                let size = unsafe protobuf_c_message_get_packed_size(base)
-                var prefix: [UInt8] = [ProtobufWalk.elementTag]
-                prefix.appendVarint(UInt64(size))
-                unsafe out.append(count: prefix.count + size) { place in
-                    for (index, byte) in prefix.enumerated() { unsafe place[index] = byte }
-                    unsafe _ = protobuf_c_message_pack(base, place + prefix.count)
-                }
+            let raw = try unsafe arena.makeWithoutPayload(self)
+            try unsafe lendPayload(raw, &arena) { () throws(ThemisError) in
+                // Every generated struct begins with a ProtobufCMessage.
+                let base = unsafe UnsafeRawPointer(raw).assumingMemoryBound(to: ProtobufCMessage.self)
+                try unsafe use(protobuf_c_message_get_packed_size(base), base)
             }
         }
     }

@@ -4,6 +4,17 @@ import ThemisBase
 
 /// From the C structs of protobuf-c to Swift values.
 enum Protobuf {
+    /// Runs `use` while `place` points to `bytes`.
+    static func lend(
+        _ bytes: [UInt8], to place: UnsafeMutablePointer<ProtobufCBinaryData>, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe bytes.withUnsafeBufferPointer { bytes throws(ThemisError) in
+            // protobuf-c only reads what it packs.
+            unsafe place.pointee = unsafe ProtobufCBinaryData(len: bytes.count, data: UnsafeMutablePointer(mutating: bytes.baseAddress))
+            try use()
+        }
+    }
+
     static func text(_ text: UnsafePointer<CChar>?, _ member: StaticString) throws(ThemisError) -> String {
         guard let text = unsafe text else { return "" }
         // protobuf-c does not look at what is in a string.
@@ -55,6 +66,15 @@ enum Protobuf {
 extension MessageArena {
     /// A filled C struct of `message`.
     mutating func make<Message: ProtobufMessage>(_ message: Message) throws(ThemisError) -> UnsafeMutablePointer<Message.Raw> {
+        let raw = try unsafe makeWithoutPayload(message)
+        try unsafe message.copyPayload(raw, &self)
+        return unsafe raw
+    }
+
+    /// A C struct of `message` whose payload is lent later.
+    mutating func makeWithoutPayload<Message: ProtobufMessage>(
+        _ message: Message
+    ) throws(ThemisError) -> UnsafeMutablePointer<Message.Raw> {
         let raw = try unsafe space(of: Message.Raw.self)
         unsafe Message.initialize(raw)
         try unsafe message.fill(raw, &self)

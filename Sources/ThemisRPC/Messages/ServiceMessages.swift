@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// The answer to Ping.
 public struct PingResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
@@ -35,7 +36,7 @@ public struct PingResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -80,7 +81,7 @@ public struct TextResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -95,7 +96,16 @@ public struct TextResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__TextResponse>, _ arena: inout MessageArena) throws(ThemisError) {
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__TextResponse>, _ arena: inout MessageArena) throws(ThemisError) {
         try unsafe arena.set(&raw.pointee.text, text)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__TextResponse>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe Protobuf.lend(text, to: &raw.pointee.text, use)
     }
 }
 
@@ -115,7 +125,7 @@ public struct ConfigRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -155,7 +165,7 @@ public struct MetricsPushRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -199,7 +209,7 @@ public struct MetricsReadRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -240,7 +250,7 @@ public struct MetricsReadResponse: RPCMessage, @unsafe ProtobufMessage, Equatabl
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -259,6 +269,15 @@ public struct MetricsReadResponse: RPCMessage, @unsafe ProtobufMessage, Equatabl
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__MetricsReadResponse>, _ arena: inout MessageArena) throws(ThemisError) {
+    }
+
+    func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__MetricsReadResponse>, _ arena: inout MessageArena) throws(ThemisError) {
         try unsafe arena.set(&raw.pointee.snapshot, snapshot)
+    }
+
+    func lendPayload(
+        _ raw: UnsafeMutablePointer<Themis__V1__MetricsReadResponse>, _ arena: inout MessageArena, _ use: () throws(ThemisError) -> Void
+    ) throws(ThemisError) {
+        try unsafe Protobuf.lend(snapshot, to: &raw.pointee.snapshot, use)
     }
 }

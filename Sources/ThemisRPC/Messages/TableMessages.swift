@@ -1,5 +1,6 @@
 import CThemisRPC
 public import ThemisBase
+public import ThemisNet
 
 /// A three-way setting: left as it is, off, or on.
 public enum TableSwitch: UInt32, Sendable {
@@ -48,7 +49,7 @@ public struct TableMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -99,7 +100,7 @@ public struct TableListResponse: RPCMessage, @unsafe ProtobufMessage, Equatable 
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         for element in tables { try unsafe Self.pack(element: element, into: &out) }
         try unsafe pack(into: &out)
     }
@@ -138,7 +139,7 @@ public struct TableRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -182,7 +183,7 @@ public struct TablePutRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -230,7 +231,7 @@ public struct TableResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 
@@ -274,7 +275,7 @@ public struct TableDropResponse: RPCMessage, @unsafe ProtobufMessage, Equatable 
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
-    public func encode(into out: inout some MessageOutput & ~Copyable) throws(ThemisError) {
+    public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
 

@@ -23,6 +23,13 @@ public struct RPCPeer: Sendable {
     public var inFlight = 0
 }
 
+/// A peer as its calls share it.
+final class AdmittedPeer: Sendable {
+    let peer: RPCPeer
+
+    init(_ peer: RPCPeer) { self.peer = peer }
+}
+
 /// The core's end of the RPC: listens on a Unix socket, admits peers, and hands every request to one handler.
 ///
 /// Lives on the loop. The loop only frames: a handler that would take long passes the call to another thread and answers by
@@ -72,6 +79,7 @@ public struct RPCPeer: Sendable {
     private var nextConnection: UInt64 = 1
     private var sweeper: LoopTimer?
     private var isDraining = false
+    private var callsInFlight = 0
     private var progress = Signal()
 
     /// Instruments, asked for once.
@@ -125,7 +133,7 @@ public struct RPCPeer: Sendable {
     /// Who is connected, for `/stats`: in the order in which they came.
     public func peers() -> [RPCPeer] {
         connections.values.compactMap { connection in
-            guard var peer = connection.peer else { return nil }
+            guard var peer = connection.peer?.peer else { return nil }
             peer.inFlight = connection.inFlight
             return peer
         }.sorted { $0.connection < $1.connection }
@@ -221,9 +229,21 @@ public struct RPCPeer: Sendable {
             [(.role, peer.role.word), (.instance, peer.instance), (.version, peer.version), (.pid, String(peer.pid))])
     }
 
+    func began(_ call: RPCServerCall) {
+        callsInFlight += 1
+        counters.inFlight.set(Double(callsInFlight))
+    }
+
+    /// `count` calls went with their connection.
+    func abandoned(_ count: Int) {
+        callsInFlight -= count
+        counters.inFlight.set(Double(callsInFlight))
+    }
+
     func ended(_ call: RPCServerCall) {
         counters.requests[Int(call.method.number)]?.add()
-        counters.inFlight.add(-1)
+        callsInFlight -= 1
+        counters.inFlight.set(Double(callsInFlight))
         // The state forgets the stream right behind this call: look when the turn is over.
         if isDraining { NetLoop.later { [self] in progressed() } }
     }
@@ -233,7 +253,7 @@ public struct RPCPeer: Sendable {
 
     func remove(_ connection: ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
-        if let peer = connection.peer {
+        if let peer = connection.peer?.peer {
             telemetry.log.info(
                 "peer disconnected", [(.role, peer.role.word), (.instance, peer.instance), (.pid, String(peer.pid))])
         }

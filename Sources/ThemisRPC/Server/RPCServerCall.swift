@@ -14,7 +14,7 @@ public import ThemisNet
     /// What stood before the body.
     public nonisolated let metadata: RequestMetadata
     /// The process that asks.
-    public nonisolated let peer: RPCPeer
+    public nonisolated var peer: RPCPeer { admitted.peer }
     /// When the request arrived, by the monotonic clock, in nanoseconds.
     public nonisolated let arrivedNanoseconds: UInt64
     /// When the answer is worth nothing any more, by the monotonic clock; nil without a deadline. The wait in any queue counts.
@@ -24,10 +24,17 @@ public import ThemisNet
     /// end.
     public var onCancel: (@NetLoop () -> Void)?
     /// Called when `takeMessage` has something new. For methods that take a stream.
-    public var onReadable: (@NetLoop () -> Void)?
+    public var onReadable: (@NetLoop () -> Void)? {
+        get { traffic?.onReadable }
+        set { traffic?.onReadable = newValue }
+    }
     /// Called when `isWritable` has become true again. For methods that answer with a stream.
-    public var onWritable: (@NetLoop () -> Void)?
+    public var onWritable: (@NetLoop () -> Void)? {
+        get { traffic?.onWritable }
+        set { traffic?.onWritable = newValue }
+    }
 
+    private nonisolated let admitted: AdmittedPeer
     private nonisolated let cancellation = Atomic<Bool>(false)
     private nonisolated let completions: CompletionQueue
     private var connection: ServerConnection?
@@ -35,24 +42,23 @@ public import ThemisNet
     /// The body while the request is being dispatched: still in the input of the connection.
     private var borrowed: UnsafeRawBufferPointer?
     private var owned: [UInt8] = []
-    var assembler: MessageAssembler?
-    private(set) var requestHasEnded = false
-    private var readable = Signal()
-    private var writable = Signal()
+    /// What only streams and large bodies need; nil for all other calls.
+    private let traffic: CallTraffic?
 
     init(
-        _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: RPCPeer,
-        arrivedNanoseconds: UInt64, completions: CompletionQueue
+        _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: AdmittedPeer,
+        arrivedNanoseconds: UInt64, completions: CompletionQueue, traffic: CallTraffic?
     ) {
         self.connection = connection
         self.stream = stream
         self.method = method
         self.metadata = metadata
-        self.peer = peer
+        admitted = peer
         self.arrivedNanoseconds = arrivedNanoseconds
         deadlineNanoseconds =
             metadata.deadlineMilliseconds == 0 ? nil : arrivedNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
         self.completions = completions
+        self.traffic = traffic
         unsafe borrowed = nil
     }
 
@@ -91,6 +97,19 @@ public import ThemisNet
 
     func take(body: [UInt8]) { owned = body }
 
+    /// Puts the request's payload together, while there is more to come or to take.
+    var assembler: MessageAssembler? {
+        get { traffic?.assembler }
+        _modify {
+            if let traffic {
+                yield &traffic.assembler
+            } else {
+                var none: MessageAssembler?
+                yield &none
+            }
+        }
+    }
+
     // MARK: The answer
 
     /// Whether the call still waits for its answer.
@@ -127,11 +146,8 @@ public import ThemisNet
     }
 
     private func forgetClosures() {
-        onCancel = nil
-        onReadable = nil
-        onWritable = nil
-        readable.fire()
-        writable.fire()
+        if onCancel != nil { onCancel = nil }
+        traffic?.end()
     }
 
     /// The caller gave up: the handler hears of it, and the answer is still owed.
@@ -140,10 +156,8 @@ public import ThemisNet
         let action = onCancel
         onCancel = nil
         action?()
-        onReadable?()
-        onWritable?()
-        readable.fire()
-        writable.fire()
+        traffic?.becameReadable()
+        traffic?.becameWritable()
     }
 
     /// The connection is gone: nobody can be answered, whatever the handler does when it hears of it.
@@ -178,7 +192,7 @@ public import ThemisNet
     public func takeMessage() throws(ThemisError) -> Incoming {
         guard !isCancelled, let connection else { throw ThemisError(.cancelled, "the caller gave up") }
         if let message = connection.takeMessage(of: self) { return .message(message) }
-        return requestHasEnded ? .end : .nothing
+        return traffic?.requestHasEnded != false ? .end : .nothing
     }
 
     /// Waits for the next message of the request's stream; nil at its end. One reader at a time.
@@ -186,19 +200,18 @@ public import ThemisNet
     /// - Throws: `cancelled` when the caller gave up.
     public func nextMessage() async throws(ThemisError) -> [UInt8]? {
         while true {
-            let ticket = readable.ticket
+            let ticket = traffic?.readable.ticket ?? 0
             switch try takeMessage() {
             case .message(let message): return message
             case .end: return nil
-            case .nothing: await withCheckedContinuation { readable.add($0, since: ticket) }
+            case .nothing: await withCheckedContinuation { traffic?.readable.add($0, since: ticket) }
             }
         }
     }
 
     func becameReadable(isEnd: Bool) {
-        if isEnd { requestHasEnded = true }
-        onReadable?()
-        readable.fire()
+        if isEnd { traffic?.requestHasEnded = true }
+        traffic?.becameReadable()
     }
 
     // MARK: A stream of messages out
@@ -224,76 +237,44 @@ public import ThemisNet
     /// - Throws: `cancelled` when the caller gave up.
     public func awaitWritable() async throws(ThemisError) {
         while true {
-            let ticket = writable.ticket
+            let ticket = traffic?.writable.ticket ?? 0
             guard !isCancelled, connection != nil else { throw ThemisError(.cancelled, "the caller gave up") }
             if isWritable { return }
-            await withCheckedContinuation { writable.add($0, since: ticket) }
+            await withCheckedContinuation { traffic?.writable.add($0, since: ticket) }
         }
     }
 
     /// Ends the answer's stream in order.
     public func finish() { end()?.finish(self) }
 
+    func becameWritable() { traffic?.becameWritable() }
+}
+
+/// What a call with a stream, or with a body that is still coming, needs beside its request.
+@NetLoop final class CallTraffic {
+    var assembler: MessageAssembler?
+    var requestHasEnded = false
+    var readable = Signal()
+    var writable = Signal()
+    var onReadable: (@NetLoop () -> Void)?
+    var onWritable: (@NetLoop () -> Void)?
+
+    init(_ assembler: MessageAssembler?) { self.assembler = assembler }
+
+    func becameReadable() {
+        onReadable?()
+        readable.fire()
+    }
+
     func becameWritable() {
         onWritable?()
         writable.fire()
     }
-}
 
-/// Encoded messages of a stream, each behind its length: made on any thread, sent on the loop.
-public struct MessagePayload: Sendable {
-    private(set) var bytes: [UInt8] = []
-
-    /// Without messages.
-    public init() {}
-
-    /// Bytes so far.
-    public var count: Int { bytes.count }
-
-    /// Appends a message.
-    ///
-    /// - Throws: `invalid_request` when it cannot be encoded; nothing is appended then.
-    public mutating func append(_ message: some RPCMessage) throws(ThemisError) {
-        let start = bytes.count
-        bytes.append(contentsOf: [0, 0, 0, 0])
-        do {
-            try message.encode(into: &bytes)
-        } catch {
-            bytes.removeSubrange(start...)
-            throw error
-        }
-        let length = bytes.count - start - MessageAssembler.prefixBytes
-        for index in 0..<MessageAssembler.prefixBytes { bytes[start + index] = UInt8(truncatingIfNeeded: length >> (8 * index)) }
-    }
-}
-
-/// Replies from other threads on their way to the loop.
-final class CompletionQueue: Sendable {
-    struct Completion: Sendable {
-        let call: RPCServerCall
-        let result: Result<[UInt8], ThemisError>
-    }
-
-    private let waiting = Mutex<[Completion]>([])
-
-    func add(_ completion: Completion) {
-        let isFirst = waiting.withLock {
-            $0.append(completion)
-            return $0.count == 1
-        }
-        if isFirst { NetLoop.post { self.deliver() } }
-    }
-
-    @NetLoop private func deliver() {
-        let completions = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
-        }
-        for completion in completions {
-            switch completion.result {
-            case .success(let body): completion.call.respond(body)
-            case .failure(let error): completion.call.fail(error)
-            }
-        }
+    func end() {
+        onReadable = nil
+        onWritable = nil
+        readable.fire()
+        writable.fire()
     }
 }

@@ -8,9 +8,10 @@ import ThemisTelemetry
     private let server: RPCServer
     private let stream: ByteStream
     private var state: ConnectionState?
-    private var decoder = FrameDecoder()
-    private var calls: [UInt32: RPCServerCall] = [:]
-    private(set) var peer: RPCPeer?
+    /// When the input that is being looked at came; 0 until somebody asks.
+    private var arrivedNanoseconds: UInt64 = 0
+    private var calls = StreamTable<RPCServerCall>()
+    private(set) var peer: AdmittedPeer?
     private var helloTimer: LoopTimer?
     private var isPausedForOutput = false
     private var isFinishing = false
@@ -21,7 +22,7 @@ import ThemisTelemetry
 
     init(_ server: RPCServer, _ descriptor: Int32) {
         self.server = server
-        stream = ByteStream(descriptor: descriptor)
+        stream = ByteStream(descriptor: descriptor, options: ByteStream.Options(keptOutputBytes: Self.keptOutputBytes))
     }
 
     func start() {
@@ -37,7 +38,8 @@ import ThemisTelemetry
     // MARK: Bytes
 
     func received(_ bytes: UnsafeRawBufferPointer, on stream: ByteStream) -> Int {
-        decoder.restart()
+        var decoder = FrameDecoder()
+        arrivedNanoseconds = 0
         do throws(ProtocolViolation) {
             while stream.isOpen, !isFinishing, let frame = try unsafe decoder.next(bytes) {
                 try unsafe handle(frame)
@@ -71,11 +73,10 @@ import ThemisTelemetry
     func closed(_ stream: ByteStream, _ reason: CloseReason) {
         helloTimer = nil
         countSent()
-        let abandoned = calls
-        calls = [:]
+        let abandoned = calls.removeAll()
         state = nil
-        server.counters.inFlight.add(-Double(abandoned.count))
-        for call in abandoned.values { call.abandon() }
+        server.abandoned(abandoned.count)
+        for call in abandoned { call.abandon() }
         server.remove(self)
     }
 
@@ -86,7 +87,7 @@ import ThemisTelemetry
 
     /// Closes because the peer broke the protocol.
     private func close(_ violation: ProtocolViolation) {
-        server.report(violation, peer)
+        server.report(violation, peer?.peer)
         stream.close()
     }
 
@@ -114,9 +115,13 @@ import ThemisTelemetry
     private func handle(_ frame: Frame) throws(ProtocolViolation) {
         guard state != nil, let peer else { return try unsafe greet(frame) }
         let stream = unsafe frame.header.stream
+        // Nearly every frame is a request that is accepted, which writes nothing yet.
+        if unsafe frame.header.type == .request, try unsafe state?.accept(frame.header) == true {
+            return try unsafe open(frame, isWhole: frame.header.flags.contains(.end), peer)
+        }
         switch try unsafe feed(frame) {
         case .none: break
-        case .request(let isWhole): try unsafe open(frame, isWhole: isWhole, peer)
+        case .request: preconditionFailure("a request that is accepted was seen above")
         case .refused:
             server.counters.busy.add()
         case .cancelled:
@@ -148,7 +153,7 @@ import ThemisTelemetry
         return try result.get()
     }
 
-    private func open(_ frame: Frame, isWhole: Bool, _ peer: RPCPeer) throws(ProtocolViolation) {
+    private func open(_ frame: Frame, isWhole: Bool, _ peer: AdmittedPeer) throws(ProtocolViolation) {
         let id = unsafe frame.header.stream
         let (metadata, bodyStart) = try unsafe RequestMetadata.decode(frame.body)
         let body = unsafe UnsafeRawBufferPointer(rebasing: frame.body[bodyStart...])
@@ -161,25 +166,33 @@ import ThemisTelemetry
                 id, ThemisError(.notImplemented, "method \(number) is unknown to core \(Build.version); upgrade the core"))
         }
         let call = RPCServerCall(
-            self, stream: id, method: method, metadata: metadata, peer: peer,
-            arrivedNanoseconds: server.telemetry.time.monotonicNanoseconds(), completions: server.completions)
+            self, stream: id, method: method, metadata: metadata, peer: peer, arrivedNanoseconds: arrival(),
+            completions: server.completions, traffic: Self.traffic(method, isWhole: isWhole))
         calls[id] = call
-        server.counters.inFlight.add(1)
-        if let refusal = Self.refusal(method, metadata, peer) { return call.fail(refusal) }
+        server.began(call)
+        if let refusal = Self.refusal(method, metadata, peer.peer.role) { return call.fail(refusal) }
         if method.shape == .duplex {
-            call.assembler = MessageAssembler(.messages, limit: Limits.messageBytes)
             if isWhole { call.becameReadable(isEnd: true) }
             server.handler(call)
         } else if isWhole {
             unsafe call.dispatch(body, to: server.handler)
-        } else {
-            call.assembler = MessageAssembler(.body, limit: Limits.messageBytes)
         }
     }
 
-    private static func refusal(_ method: RPCMethod, _ metadata: RequestMetadata, _ peer: RPCPeer) -> ThemisError? {
-        guard method.roles.contains(peer.role) else {
-            return ThemisError(.forbidden, "a \(peer.role.word) may not call \(method.name)")
+    private static func traffic(_ method: RPCMethod, isWhole: Bool) -> CallTraffic? {
+        if method.shape == .duplex { return CallTraffic(MessageAssembler(.messages, limit: Limits.messageBytes)) }
+        if !isWhole { return CallTraffic(MessageAssembler(.body, limit: Limits.messageBytes)) }
+        return method.shape == .serverStream ? CallTraffic(nil) : nil
+    }
+
+    private func arrival() -> UInt64 {
+        if arrivedNanoseconds == 0 { arrivedNanoseconds = server.telemetry.time.monotonicNanoseconds() }
+        return arrivedNanoseconds
+    }
+
+    private static func refusal(_ method: RPCMethod, _ metadata: RequestMetadata, _ role: PeerRole) -> ThemisError? {
+        guard method.allows(role) else {
+            return ThemisError(.forbidden, "a peer of role \(role.word) may not call \(method.name)")
         }
         guard metadata.scopes.isSuperset(of: method.scope) else {
             return ThemisError(.forbidden, "\(method.name) needs the scope \(method.scope.text)")
@@ -242,7 +255,7 @@ import ThemisTelemetry
             .helloOK,
             HelloOK(version: accepted.version, bootID: options.bootID, limits: options.limits, epoch: options.epoch).encoded())
         state = ConnectionState(.server, limits: options.limits)
-        peer = accepted.peer
+        peer = AdmittedPeer(accepted.peer)
         server.opened(accepted.peer)
     }
 
@@ -277,9 +290,11 @@ import ThemisTelemetry
     }
 
     private func remove(_ call: RPCServerCall) {
-        assembledBytes -= call.assembler?.keptBytes ?? 0
-        call.assembler = nil
-        calls[call.stream] = nil
+        if let assembler = call.assembler {
+            assembledBytes -= assembler.keptBytes
+            call.assembler = nil
+        }
+        _ = calls.remove(call.stream)
         server.ended(call)
     }
 
@@ -346,4 +361,6 @@ import ThemisTelemetry
 
     private static let cancelled = ThemisError(.cancelled, "the caller gave up")
     private static let outputLimitBytes = 8 << 20
+    /// There are few peers and they talk all the time: the kernel need not hand out their output memory anew every turn.
+    static let keptOutputBytes = 256 << 10
 }
