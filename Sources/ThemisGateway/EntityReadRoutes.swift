@@ -83,13 +83,21 @@ import ThemisRPC
     private func export(
         _ request: ListRequest, _ table: TableName, _ minSequence: SequenceNumber, _ exchange: HTTPExchange
     ) async throws {
-        let metadata = exchange.metadata(minSequence: minSequence)
+        let core = gateway.placement.core(for: table)
+        if minSequence > 0 {
+            // Waiting for a sequence is bounded as every request is; the stream behind it is not.
+            var probe = request
+            (probe.limit, probe.keysOnly) = (1, true)
+            _ = try await core.list(probe, exchange.metadata(minSequence: minSequence))
+        }
         exchange.become(.streamOut)
-        let call = try await gateway.placement.core(for: table).export(request, metadata)
+        let call = try await core.export(request, exchange.metadata())
         defer { call.cancel() }
         // The first entity comes before the head, so that a refusal of the core still has its status.
         var next = try await call.next()
         exchange.beginStream(200, contentType: MediaType.ndjson.text)
+        // Nobody reads a whole table for an answer without a body.
+        if exchange.head.method == .head { return exchange.end() }
         var out: [UInt8] = []
         while let entity = next {
             EntityJSON.appendLine(entity, keysOnly: request.keysOnly, to: &out)

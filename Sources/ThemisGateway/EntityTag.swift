@@ -120,27 +120,3 @@ extension OperationCondition {
         ThemisError(.invalidRequest, "\(header) \(message)", fields: [FieldError(header, message)])
     }
 }
-
-extension OperationMessage {
-    /// The operation that a line of a bulk request asks for, and its proved key.
-    ///
-    /// - Throws: what the line's envelope is refused for; `precondition_failed` when its condition can never hold.
-    static func read(
-        line bytes: [UInt8], in range: Range<Int>
-    ) throws(ThemisError) -> (operation: OperationMessage, key: EntityKey) {
-        let envelope = try JSONEnvelope.line(bytes, in: range)
-        let kind: OperationKind =
-            switch envelope.operation {
-            case .put: .put
-            case .patch: envelope.patchFormat == .operations ? .jsonPatch : .mergePatch
-            case .delete: .delete
-            }
-        var condition = OperationCondition.none
-        if envelope.ifAbsent { condition = .absent }
-        if let text = envelope.ifMatch { condition = try OperationCondition.read(memberIfMatch: text) }
-        let operation = OperationMessage(
-            kind: kind, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(bytes[envelope.payload]),
-            condition: condition)
-        return (operation, envelope.key)
-    }
-}

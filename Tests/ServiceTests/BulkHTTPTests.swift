@@ -34,6 +34,8 @@ import ThemisTestKit
             #expect(results.map { $0["status"] as? Int } == [201, 200, 400, 200, 412, 400, 400, 201])
             #expect(results[0]["sequence"] as? Int == 1)
             #expect(results[2]["code"] as? String == "invalid_json")
+            // The offset counts from the beginning of the line.
+            #expect((results[2]["detail"] as? String)?.contains("at byte 18:") == true)
             #expect(results[3]["deleted"] as? Bool == true)
             #expect((results[6]["errors"] as? [[String: Any]])?.compactMap { $0["field"] as? String } == ["extra", "more"])
         }

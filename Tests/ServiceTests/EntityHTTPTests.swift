@@ -185,6 +185,32 @@ import ThemisTestKit
         }
     }
 
+    @Test func `an export has no deadline, but its wait for a sequence has`() async throws {
+        try await GatewayFixture.with { fixture, client in
+            _ = try client.put("/entities/t:1", "{}")
+            let answer = try client.get("/entities?table=t&min_sequence=1", ["Accept": "application/x-ndjson"])
+            #expect(answer.status == 200)
+            let received = await fixture.core.received
+            let export = try #require(received.last { $0.method == .export })
+            #expect(export.metadata.deadlineMilliseconds == 0)
+            let wait = try #require(received.last { $0.method == .list })
+            #expect(wait.metadata.minSequence == 1)
+            #expect(wait.metadata.deadlineMilliseconds > 0)
+        }
+    }
+
+    @Test func `an export that breaks off has no last chunk`() async throws {
+        try await GatewayFixture.with { fixture, client in
+            _ = try client.put("/entities/damaged:1", "{}")
+            let socket = try ClientSocket(port: await fixture.port)
+            try socket.send("GET /entities?table=damaged HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n")
+            let text = String(decoding: try socket.receiveToEnd(), as: UTF8.self)
+            #expect(text.hasPrefix("HTTP/1.1 200"))
+            #expect(!text.hasSuffix("0\r\n\r\n"))
+            #expect(try client.send("HEAD", "/entities?table=damaged", ["Accept": "application/x-ndjson"]).status == 200)
+        }
+    }
+
     @Test func `a write without an answer names its outcome`() async throws {
         try await GatewayFixture.with { fixture, client in
             await fixture.core.fail(.write, with: ThemisError(.commitUnknown, "the disk failed"))

@@ -269,6 +269,7 @@ import ThemisTestKit
             let request = try call.decode(ListRequest.self)
             if request.table == "gone" { throw ThemisError(.notFound, "there is no such table") }
             for entity in sorted(request) { try await call.send(entity) }
+            if request.table == "damaged" { throw ThemisError(.dataCorrupt, "a block is damaged") }
             call.finish()
         } catch {
             call.fail(error)
