@@ -176,12 +176,25 @@ extension RPCMethod {
         number < byNumber.count ? byNumber[Int(number)] : nil
     }
 
-    /// The method table of docs/rpc.md.
+    /// What stands behind the heading "Methods" of docs/rpc.md.
     public static var documentation: String {
-        var text = "| Number | Method | Bodies | Effect | Scope | Roles |\n|---|---|---|---|---|---|\n"
+        var text = """
+            *Effect* says what repeating does: `read` nothing, `write` may change data again, `control` something else. Bodies are the
+            messages named after the method (`Write` takes `WriteRequest` and answers `WriteResponse`), or what `themis.proto` says beside
+            them; a method without one takes or answers an empty body.
+
+            Written by `make docs` from the code; a test compares them.
+
+            | Number | Method | Bodies | Effect | Scope | Roles | |
+            |---|---|---|---|---|---|---|
+
+            """
         for row in all {
             let roles = PeerRole.allCases.filter { row.roles.contains($0) }.map(\.word).joined(separator: " ")
-            let cells = [String(row.number), row.name, row.shape.rawValue, row.effect.rawValue, row.scope.text, roles]
+            let cells = [
+                String(row.number), row.name, row.shape.rawValue, row.effect.rawValue, row.scope.text, roles,
+                row.isEndless ? "ended at once when the core drains" : "",
+            ]
             text += "| \(cells.joined(separator: " | ")) |\n"
         }
         return text

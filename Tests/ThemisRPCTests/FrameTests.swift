@@ -178,7 +178,7 @@ import ThemisTelemetry
 
 @Suite struct HelloTests {
     @Test func `greetings survive the wire`() throws {
-        let hello = Hello(role: .gateway, pid: 77, instance: "gateway-1")
+        let hello = Hello(role: .gateway, instance: "gateway-1")
         #expect(try unsafe hello.encoded().withUnsafeBytes { try unsafe Hello(decoding: $0) } == hello)
         let ok = HelloOK(version: .current, bootID: BootID(high: 1, low: 2), epoch: "e1")
         #expect(try unsafe ok.encoded().withUnsafeBytes { try unsafe HelloOK(decoding: $0) } == ok)
@@ -187,7 +187,7 @@ import ThemisTelemetry
     }
 
     @Test func `the newest version that both speak is chosen`() {
-        var hello = Hello(role: .ctl, pid: 1, instance: "")
+        var hello = Hello(role: .ctl, instance: "")
         (hello.oldest, hello.newest) = (RPCVersion(1, 1), RPCVersion(1, 3))
         #expect(hello.commonVersion(oldest: RPCVersion(1, 0), newest: RPCVersion(1, 2)) == RPCVersion(1, 2))
         #expect(hello.commonVersion(oldest: RPCVersion(1, 2), newest: RPCVersion(2, 0)) == RPCVersion(1, 3))

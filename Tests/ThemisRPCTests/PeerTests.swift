@@ -111,9 +111,9 @@ import ThemisTestKit
             let core = TestCore()
             try core.start { $0.roles = [4_242: [.exporter]] }
             let server = try #require(core.server)
-            let exporter = Hello(role: .exporter, pid: 1, instance: "x")
+            let exporter = Hello(role: .exporter, instance: "x")
             #expect(try server.admit(exporter, (4_242, 1, 7)).peer.uid == 4_242)
-            let gateway = Hello(role: .gateway, pid: 1, instance: "x")
+            let gateway = Hello(role: .gateway, instance: "x")
             let error = #expect(throws: ThemisError.self) { try server.admit(gateway, (4_242, 1, 7)) }
             #expect(error?.message == "user id 4242 may not connect as gateway; add it to rpc.roles")
             #expect(throws: ThemisError.self) { try server.admit(exporter, (4_243, 1, 7)) }

@@ -186,7 +186,7 @@ extension RPCClient {
     }
 
     func greet(_ adjust: (inout Hello) -> Void = { _ in }) {
-        var hello = Hello(role: .gateway, pid: 1, instance: "raw")
+        var hello = Hello(role: .gateway, instance: "raw")
         adjust(&hello)
         send(.hello, [], hello.encoded())
     }

@@ -1,4 +1,3 @@
-import Glibc
 import ThemisBase
 import ThemisNet
 
@@ -25,7 +24,7 @@ import ThemisNet
         await withCheckedContinuation { continuation in
             closing = continuation
             stream.start(self)
-            let hello = Hello(role: client.options.role, pid: UInt32(clamping: getpid()), instance: client.options.instance)
+            let hello = Hello(role: client.options.role, instance: client.options.instance)
             send(.hello, hello.encoded())
             let timer = LoopTimer { [weak self] in self?.close("the core did not answer HELLO") }
             timer.schedule(milliseconds: client.options.connectTimeoutMilliseconds)

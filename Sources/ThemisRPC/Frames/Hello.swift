@@ -36,7 +36,6 @@ struct Hello: Equatable, Sendable {
     /// Bits of what the client can do beyond its version; none is defined yet.
     var features: UInt64 = 0
     var role: UInt8
-    var pid: UInt32
     /// Names this process among those of its role.
     var instance: String
     var build: String
@@ -50,7 +49,6 @@ struct Hello: Equatable, Sendable {
         out.appendLittleEndian(newest.number)
         out.appendLittleEndian(features)
         out.append(role)
-        out.appendLittleEndian(pid)
         out.appendShort(instance)
         out.appendShort(build)
         return out
@@ -64,14 +62,12 @@ struct Hello: Equatable, Sendable {
         newest = RPCVersion(number: try reader.take(UInt16.self))
         features = try reader.take(UInt64.self)
         role = try reader.take(UInt8.self)
-        pid = try reader.take(UInt32.self)
         instance = try reader.text(limit: Limits.instanceBytes)
         build = try reader.text(limit: Limits.instanceBytes)
     }
 
-    init(role: PeerRole, pid: UInt32, instance: String, build: String = Build.version) {
+    init(role: PeerRole, instance: String, build: String = Build.version) {
         self.role = role.rawValue
-        self.pid = pid
         self.instance = instance
         self.build = build
     }
