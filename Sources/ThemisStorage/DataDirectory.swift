@@ -11,6 +11,11 @@ public final class DataDirectory: Sendable {
     /// The format version this build writes, and the newest it reads.
     public static let formatVersion = 1
 
+    /// Looks at a lock that is held, before it is believed.
+    private static let lockAttempts = 20
+    /// Between two looks.
+    private static let lockPauseMicroseconds: UInt32 = 10_000
+
     /// The directory, as given.
     public let path: String
     /// Whether this call created the data.
@@ -33,7 +38,14 @@ public final class DataDirectory: Sendable {
         }
         guard unsafe access(path, W_OK | X_OK) == 0 else { throw Self.unusable(path, SystemFailure("write to", path)) }
         var holder: Int64 = 0
-        let descriptor = unsafe themis_data_lock("\(path)/LOCK", &holder)
+        var descriptor = unsafe themis_data_lock("\(path)/LOCK", &holder)
+        // A process that was being started when the last holder let go has its descriptor until it runs its own program: an instant.
+        var attempt = 1
+        while descriptor == -EWOULDBLOCK, attempt < Self.lockAttempts {
+            usleep(Self.lockPauseMicroseconds)
+            descriptor = unsafe themis_data_lock("\(path)/LOCK", &holder)
+            attempt += 1
+        }
         guard descriptor >= 0 else {
             guard descriptor == -EWOULDBLOCK else {
                 throw Self.unusable(path, SystemFailure("lock", "\(path)/LOCK", -descriptor))

@@ -24,7 +24,8 @@ import ThemisTelemetry
     private var observers: [CheckedContinuation<Void, Never>] = []
 
     func start() throws {
-        let server = RPCServer(.init(socketPath: path, bootID: .random(), epoch: epoch), telemetry: .silent()) { [unowned self] in take($0) }
+        let server = RPCServer(.init(socketPath: path, bootID: .random(), epoch: epoch), telemetry: .silent()) { [unowned self] in take($0)
+        }
         try server.start()
         self.server = server
     }

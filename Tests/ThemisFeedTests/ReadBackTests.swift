@@ -26,7 +26,9 @@ import ThemisTestKit
         }
     }
 
-    @Test(arguments: [0, 16]) func `a slow reader far behind gets each record once, whether or not it may hold a page`(held: Int) async throws {
+    @Test(arguments: [0, 16]) func `a slow reader far behind gets each record once, whether or not it may hold a page`(
+        held: Int
+    ) async throws {
         var random = SeededRandom(seed: Seed.current())
         let log = FakeLog()
         try await log.start()

@@ -31,7 +31,9 @@ public enum Golden {
     }
 
     /// Compares what stands behind `heading` in the file at `path` with `text`: for pages that end with a table of the code.
-    public static func expectSection(_ path: String, after heading: String, _ text: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    public static func expectSection(
+        _ path: String, after heading: String, _ text: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         let stored = (try? String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)) ?? ""
         guard let place = stored.range(of: heading) else {
             Issue.record("\(path) has no line \(heading)", sourceLocation: sourceLocation)
