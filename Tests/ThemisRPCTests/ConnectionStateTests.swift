@@ -128,6 +128,33 @@ struct Pair {
         #expect(pair.client.receivable.held == 0)
     }
 
+    @Test func `a peer that takes nothing gets no more large answers, and no more requests in`() throws {
+        var pair = Pair()
+        var ids: [UInt32] = []
+        for _ in 0..<20 { ids.append(try pair.opened()) }
+        try pair.deliverToServer()
+        var refused = 0
+        for id in ids {
+            let body = [UInt8](repeating: 2, count: 8 << 20)
+            pair.onServer { state, out in
+                do throws(ThemisError) {
+                    try state.respond(id, mayBeRefused: true, &out) { (out) throws(ThemisError) in out.append(body) }
+                } catch {
+                    #expect(error.code == .overloaded)
+                    refused += 1
+                }
+            }
+        }
+        #expect(refused == 3)
+        #expect(pair.server.backlogBytes <= Limits.assemblyBytes + 8 << 20)
+        _ = try pair.opened()
+        try pair.deliverToServer()
+        #expect(pair.serverEvents.last?.0 == .refused)
+        // Gone with the streams.
+        for id in ids { pair.fail(id) }
+        #expect(pair.server.backlogBytes == 0)
+    }
+
     @Test func `a sender stops at the window of the stream`() throws {
         var pair = Pair()
         let id = try pair.opened(endsHere: false)

@@ -28,6 +28,8 @@ import ThemisNet
     /// How often it was sent.
     var attempts = 0
     var place = Place.waiting
+    /// The number of the connection that it was sent on last.
+    var connection: UInt64 = 0
     var assembler: MessageAssembler?
     private var completion: Completion?
 

@@ -11,11 +11,16 @@ import ThemisNet
     private var watch: LoopTimer?
     private var receivedAtLastLook: UInt64 = 0
     private var isPinged = false
+    private var assembledBytes = 0
     private var closing: CheckedContinuation<Bool, Never>?
     private var isFinished = false
 
-    init(_ client: RPCClient, _ stream: ByteStream) {
+    /// Tells the connections of a client apart.
+    let number: UInt64
+
+    init(_ client: RPCClient, _ stream: ByteStream, number: UInt64) {
         self.client = client
+        self.number = number
         self.stream = stream
     }
 
@@ -113,6 +118,7 @@ import ThemisNet
         case .data(let isLast): unsafe receive(frame.body, of: id, isLast: isLast)
         case .failure:
             guard let call = active.remove(id) else { break }
+            if call.method.shape == .unary { forget(call) }
             client.failed(call, unsafe Self.error(frame.body))
         case .busy:
             guard let call = active.remove(id) else { break }
@@ -141,12 +147,21 @@ import ThemisNet
     private func receive(_ payload: UnsafeRawBufferPointer, of id: UInt32, isLast: Bool) {
         guard let call = active[id] else { return use(payload.count, of: id) }
         if isLast { _ = active.remove(id) }
+        let before = call.assembler?.keptBytes ?? 0
+        var failure: ThemisError?
         do throws(ThemisError) {
             let grant = try unsafe call.assembler?.append(payload) ?? payload.count
             use(grant, of: id)
         } catch {
-            if !isLast { giveUp(call, id) }
-            return call.fail(error)
+            failure = error
+        }
+        assembledBytes += (call.assembler?.keptBytes ?? 0) - before
+        if assembledBytes > Limits.assemblyBytes {
+            failure = ThemisError(.overloaded, "too many large answers at once", retryAfterSeconds: 1)
+        }
+        if let failure {
+            if !isLast { giveUp(call, id) } else { forget(call) }
+            return call.fail(failure)
         }
         if call.method.shape != .unary {
             call.readable.fire()
@@ -154,9 +169,16 @@ import ThemisNet
             let isWhole = call.assembler?.isBetweenMessages ?? true
             call.endStream(isWhole ? nil : ThemisError(.internalError, "the core's stream ends within a message"))
         } else if isLast {
+            assembledBytes -= call.assembler?.keptBytes ?? 0
             let body = call.assembler?.takeBody() ?? []
             unsafe body.withUnsafeBytes { unsafe call.succeed($0) }
         }
+    }
+
+    /// Drops what was put together for a call that nobody reads any more.
+    private func forget(_ call: ClientCall) {
+        assembledBytes -= call.assembler?.keptBytes ?? 0
+        call.assembler = nil
     }
 
     private func use(_ count: Int, of id: UInt32) {
@@ -201,6 +223,10 @@ import ThemisNet
 
     /// Sends the request of `call`. `accepts` was asked before.
     func send(_ call: ClientCall, nowNanoseconds: UInt64) {
+        let limit = Int(state?.limits.messageBytes ?? 0)
+        guard call.body.count <= limit else {
+            return call.fail(ThemisError(.bodyTooLarge, "the core takes RPC messages of at most \(limit) bytes"))
+        }
         var metadata = call.metadata
         metadata.deadlineMilliseconds = call.remainingMilliseconds(nowNanoseconds: nowNanoseconds)
         let isInline = call.method.shape != .duplex && call.body.count <= Limits.frameBodyBytes
@@ -214,12 +240,14 @@ import ThemisNet
         }
         guard let id else { preconditionFailure("a connection that accepts requests has a free stream") }
         active[id] = call
+        call.connection = number
         call.sent(on: id)
     }
 
     /// Tells the core that nobody waits for `call` any more.
     func giveUp(_ call: ClientCall, _ id: UInt32) {
         _ = active.remove(id)
+        forget(call)
         stream.write { state?.cancel(id, &$0) }
     }
 
@@ -229,9 +257,10 @@ import ThemisNet
         stream.write { state?.send(id, payload, isLast: isLast, &$0) }
     }
 
-    /// The next message of the stream `call`.
+    /// The next message of the stream `call`, which was opened on this connection.
     func takeMessage(of call: ClientCall) -> [UInt8]? {
         guard let (message, grant) = call.assembler?.takeMessage() else { return nil }
+        assembledBytes -= message.count + MessageAssembler.prefixBytes
         if case .active(let id) = call.place { use(grant, of: id) }
         return message
     }

@@ -13,7 +13,8 @@ extension RPCClient {
                     address, timeoutMilliseconds: options.connectTimeoutMilliseconds,
                     options: ByteStream.Options(keptOutputBytes: ServerConnection.keptOutputBytes))
                 guard !isStopped else { return stream.close() }
-                let connection = ClientConnection(self, stream)
+                connectionCount += 1
+                let connection = ClientConnection(self, stream, number: connectionCount)
                 self.connection = connection
                 wasOpen = await connection.run()
                 self.connection = nil

@@ -64,6 +64,7 @@ public import ThemisTelemetry
     private var timerDueNanoseconds = UInt64.max
     private var runner: Task<Void, Never>?
     var isStopped = false
+    var connectionCount: UInt64 = 0
     var random: SeededRandom
     var lastFailure = ""
     var hasWarned = false
@@ -284,7 +285,7 @@ public import ThemisTelemetry
 
     func takeMessage(of call: ClientCall) -> [UInt8]? {
         // What has come is given out even when the connection has gone.
-        if let connection { return connection.takeMessage(of: call) }
+        if let connection, connection.number == call.connection { return connection.takeMessage(of: call) }
         return call.assembler?.takeMessage()?.message
     }
 

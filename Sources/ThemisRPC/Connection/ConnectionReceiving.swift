@@ -27,7 +27,7 @@ extension ConnectionState {
     mutating func accept(_ header: FrameHeader) throws(ProtocolViolation) -> Bool {
         guard header.stream != 0 else { throw ProtocolViolation(.stream, "a REQUEST belongs to a stream") }
         guard !isOpen(header.stream) else { throw ProtocolViolation(.stream, "stream \(header.stream) is open already") }
-        guard !isFull, !isDraining else { return false }
+        guard !isFull, !isDraining, !isOverloaded else { return false }
         var stream = StreamState(windowBytes: Int(limits.streamCreditBytes))
         stream.peerHasEnded = header.flags.contains(.end)
         streams[header.stream] = stream
@@ -164,6 +164,7 @@ extension ConnectionState {
     /// Forgets a stream. What was received on it and not used up goes back to the connection.
     mutating func close(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard let state = streams.remove(stream) else { return }
+        backlogBytes -= state.outgoingBytes
         if side == .client { freeIDs.append(stream) }
         if state.receiving.held > 0 { grantConnection(state.receiving.held, &out) }
     }

@@ -28,6 +28,7 @@ extension ConnectionState {
     mutating func cancel(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard let state = streams[stream], !state.isCancelled else { return }
         streams[stream]?.isCancelled = true
+        backlogBytes -= state.outgoingBytes
         streams[stream]?.dropOutgoing()
         streams[stream]?.endsAfterOutgoing = false
         unsafe FrameHeader(type: .cancel, stream: stream).append(to: &out)
@@ -36,9 +37,10 @@ extension ConnectionState {
 
     /// Server: answers with a body that `body` appends; one that is larger than a frame flows as DATA.
     ///
-    /// - Throws: what `body` throws; nothing is answered then.
+    /// - Parameter mayBeRefused: the caller may ask again: a large answer is not kept when too much waits already.
+    /// - Throws: what `body` throws, or `overloaded`; nothing is answered then.
     mutating func respond(
-        _ stream: UInt32, _ out: inout ByteBuffer, body: (inout ByteBuffer) throws(ThemisError) -> Void
+        _ stream: UInt32, mayBeRefused: Bool = false, _ out: inout ByteBuffer, body: (inout ByteBuffer) throws(ThemisError) -> Void
     ) throws(ThemisError) {
         guard let state = streams[stream] else { return }
         precondition(!state.hasResponse, "a call is answered once")
@@ -54,6 +56,10 @@ extension ConnectionState {
         if size <= Limits.frameBodyBytes {
             header.finish(&out, from: start)
             return close(stream, &out)
+        }
+        guard !mayBeRefused || !isOverloaded else {
+            out.removeLast(size + FrameHeader.bytes)
+            throw ThemisError(.overloaded, "too many large answers wait for this peer", retryAfterSeconds: 1)
         }
         let large = unsafe Array(out.readable[(start + FrameHeader.bytes)...])
         out.removeLast(size + FrameHeader.bytes)
@@ -97,6 +103,7 @@ extension ConnectionState {
             state.outgoing.append(contentsOf: payload)
         }
         state.endsAfterOutgoing = isLast
+        backlogBytes += payload.count
         streams[stream] = state
         enqueue(stream)
         pump(&out)
@@ -150,6 +157,7 @@ extension ConnectionState {
         state.sendCredit -= count
         sendCredit -= count
         state.takeOutgoing(count)
+        backlogBytes -= count
         state.hasEnded = isLast
         if waiting > Self.lowOutgoingBytes, waiting - count <= Self.lowOutgoingBytes { relieved.append(stream) }
         streams[stream] = state

@@ -45,6 +45,8 @@ struct ConnectionState {
     var relieved: [UInt32] = []
     var freeIDs: [UInt32] = []
     var nextID: UInt32 = 1
+    /// Payload of all streams that waits for credit or room, in bytes.
+    var backlogBytes = 0
     /// Whether GOAWAY was sent (server) or received (client).
     var isDraining = false
 
@@ -62,6 +64,8 @@ struct ConnectionState {
     var openStreams: Int { streams.count }
     /// Whether no further request may be opened now.
     var isFull: Bool { streams.count >= Int(limits.requestsInFlight) }
+    /// Whether so much waits for a peer that does not take it that large answers to reads are refused.
+    var isOverloaded: Bool { backlogBytes >= Limits.assemblyBytes }
     /// Whether payload waits for its turn, for credit or for room.
     var hasQueue: Bool { !queue.isEmpty }
     /// Whether `stream` is open.

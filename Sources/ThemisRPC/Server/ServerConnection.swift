@@ -167,7 +167,7 @@ import ThemisTelemetry
         }
         let call = RPCServerCall(
             self, stream: id, method: method, metadata: metadata, peer: peer, arrivedNanoseconds: arrival(),
-            completions: server.completions, traffic: Self.traffic(method, isWhole: isWhole))
+            completions: server.completions, traffic: traffic(method, isWhole: isWhole))
         calls[id] = call
         server.began(call)
         if let refusal = Self.refusal(method, metadata, peer.peer.role) { return call.fail(refusal) }
@@ -179,11 +179,13 @@ import ThemisTelemetry
         }
     }
 
-    private static func traffic(_ method: RPCMethod, isWhole: Bool) -> CallTraffic? {
-        if method.shape == .duplex { return CallTraffic(MessageAssembler(.messages, limit: Limits.messageBytes)) }
-        if !isWhole { return CallTraffic(MessageAssembler(.body, limit: Limits.messageBytes)) }
+    private func traffic(_ method: RPCMethod, isWhole: Bool) -> CallTraffic? {
+        if method.shape == .duplex { return CallTraffic(MessageAssembler(.messages, limit: messageLimit)) }
+        if !isWhole { return CallTraffic(MessageAssembler(.body, limit: messageLimit)) }
         return method.shape == .serverStream ? CallTraffic(nil) : nil
     }
+
+    private var messageLimit: Int { Int(server.options.limits.messageBytes) }
 
     private func arrival() -> UInt64 {
         if arrivedNanoseconds == 0 { arrivedNanoseconds = server.telemetry.time.monotonicNanoseconds() }
@@ -270,7 +272,11 @@ import ThemisTelemetry
         remove(call)
         var failure: ThemisError?
         stream.write { out in
-            do throws(ThemisError) { try state?.respond(call.stream, &out, body: body) } catch { failure = error }
+            do throws(ThemisError) {
+                try state?.respond(call.stream, mayBeRefused: call.method.effect == .read, &out, body: body)
+            } catch {
+                failure = error
+            }
         }
         if let failure { fail(call.stream, failure) }
     }
