@@ -73,6 +73,8 @@ public enum Limits {
     public static let lingerMilliseconds = 2_000
     /// How many bytes of input a connection that is being closed still takes.
     public static let lingerBytes = 1 << 20
+    /// How long a connection without a request stays open once a drain has begun, in milliseconds: what its client has just sent arrives.
+    public static let drainLingerMilliseconds = 200
     /// Requests that one connection may have waiting behind the one being answered.
     public static let pipelinedRequests = 64
     /// Expansion of a compressed body: it may inflate at most to the body limit of its route.

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import ThemisBase
 import ThemisTestKit
@@ -19,6 +20,44 @@ import ThemisTestKit
         #expect(try set.client().put("/entities/t:1", "{}").status == 201)
         #expect(try set.stop(.server) == 0)
         for (name, pid) in children { #expect(kill(pid, 0) != 0, "\(name) is still there") }
+    }
+
+    @Test func `a stop under load loses no answer in flight`() throws {
+        let set = try ProcessSet()
+        try set.startAll()
+        let ledger = Mutex<(acknowledged: [String], unanswered: [String])>(([], []))
+        let writers = (0..<16).map { writer in
+            Thread {
+                guard let socket = try? ClientSocket(port: set.gatewayPort) else { return }
+                for number in 0..<1_000_000 {
+                    let key = "t:\(writer)-\(number)"
+                    let request =
+                        "PUT /entities/\(key) HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"n\":1}"
+                    guard (try? socket.send(request)) != nil else { return }
+                    guard let status = try? socket.receiveLine() else { return ledger.withLock { $0.unanswered.append(key) } }
+                    var closes = false
+                    var length = 0
+                    while let line = try? socket.receiveLine(), !line.isEmpty {
+                        let field = line.lowercased()
+                        if field == "connection: close" { closes = true }
+                        if field.hasPrefix("content-length: ") { length = Int(field.dropFirst(16)) ?? 0 }
+                    }
+                    _ = try? socket.receive(length)
+                    if status.contains(" 201 ") { ledger.withLock { $0.acknowledged.append(key) } }
+                    // The server says when it wants no more on this connection: what is sent after that is the sender's risk.
+                    if closes { return }
+                }
+            }
+        }
+        for writer in writers { writer.start() }
+        try Patience.wait(20, "writes under way") { ledger.withLock { $0.acknowledged.count } > 500 }
+        #expect(try set.stop(.server) == 0)
+        try Patience.wait(10, "writers to end") { writers.allSatisfy(\.isFinished) }
+        let (acknowledged, unanswered) = ledger.withLock { $0 }
+        #expect(unanswered == [])
+        try set.startAll()
+        let client = set.client()
+        for key in acknowledged { #expect(try client.get("/entities/\(key)").status == 200) }
     }
 
     @Test(arguments: ["themis_gateway", "themis_changefeed", "themis_exporter"])

@@ -158,8 +158,13 @@ public struct HTTPServerOptions: Sendable {
         // What the kernel has already accepted on our behalf is served, not reset.
         listener?.acceptPending()
         listener?.close()
-        for connection in connections { connection.closeIfIdle() }
         guard !connections.isEmpty else { return }
+        // A request may be on its way on a connection that looks idle: it is answered, and told that it was the last.
+        let linger = LoopTimer { [weak self] in
+            guard let self else { return }
+            for connection in connections { connection.closeIfIdle() }
+        }
+        linger.schedule(milliseconds: min(Limits.drainLingerMilliseconds, graceMilliseconds))
         let cut = LoopTimer { [weak self] in
             guard let self else { return }
             for connection in connections { connection.cut() }
@@ -167,6 +172,7 @@ public struct HTTPServerOptions: Sendable {
         }
         cut.schedule(milliseconds: graceMilliseconds)
         await withCheckedContinuation { drained.append($0) }
+        linger.cancel()
         cut.cancel()
     }
 
