@@ -30,6 +30,9 @@ public enum Limits {
     public static let bulkLinesInFlight = 8_192
     /// Bytes in an atomic bulk request.
     public static let atomicBytes = 32 << 20
+    /// Change records of one transaction, whole documents and their keys: patches are small, what they change is not, and a page of
+    /// the changefeed holds whole transactions.
+    public static let transactionBytes = atomicBytes + (6 << 20)
     /// One NDJSON line: a document and its envelope.
     public static let lineBytes = documentBytes + (64 << 10)
     /// A request id is echoed in logs and headers.
@@ -116,8 +119,8 @@ public enum Limits {
     public static let connectionCreditBytes = 4 << 20
     /// Requests one RPC connection may have unanswered; above it BUSY.
     public static let requestsInFlight = 1_024
-    /// One RPC message put together from DATA frames: an atomic batch with its envelope.
-    public static let messageBytes = atomicBytes + (8 << 20)
+    /// One RPC message put together from DATA frames: a page of changes that ends with the largest transaction, and its envelope.
+    public static let messageBytes = transactionBytes + (6 << 20)
     /// Messages of one RPC connection that are being put together, in all.
     public static let assemblyBytes = 128 << 20
     /// Calls that wait in a client for a connection or for a free place in flight.

@@ -73,7 +73,7 @@ public final class Database: Sendable {
         published = PublishStage(state, options, time: telemetry.time)
         prepare = PrepareStage(engine: engine, published: published)
         committer = Committer(
-            order: OrderStage(prepare: prepare, published: published),
+            order: OrderStage(prepare: prepare, published: published, transactionBytes: options.transactionBytes),
             log: CommitLog(engine: engine, durability: options.durability, time: telemetry.time), options: options,
             telemetry: telemetry)
         seal = CursorSeal(key: state.cursorKey)

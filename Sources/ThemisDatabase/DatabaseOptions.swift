@@ -20,6 +20,8 @@ public struct DatabaseOptions: Sendable {
     public var queuedOperations = 65_536
     /// Their bytes in memory: room for one atomic batch of the largest size beside the rest.
     public var queuedBytes = 128 << 20
+    /// Bytes of the change records of one transaction.
+    public var transactionBytes = Limits.transactionBytes
     /// Whether what was opened is not the continuation of its own history: it was salvaged or restored.
     public var startsNewEpoch = false
     /// Notes what is durable, apart from the engine; a start that finds less refuses. The owner closes it after the database.

@@ -39,6 +39,7 @@ final class OrderStage: @unchecked Sendable {
 
     let prepare: PrepareStage
     let published: PublishStage
+    private let transactionBytes: Int
     /// The batch that is being filled.
     var batch = OpenBatch()
     var end: LogEnd
@@ -58,8 +59,9 @@ final class OrderStage: @unchecked Sendable {
     /// Memory for the next batch.
     var spare: WriteBatch?
 
-    init(prepare: PrepareStage, published: PublishStage) {
+    init(prepare: PrepareStage, published: PublishStage, transactionBytes: Int) {
         self.prepare = prepare
+        self.transactionBytes = transactionBytes
         self.published = published
         let current = published.current
         end = current.end
@@ -159,16 +161,30 @@ final class OrderStage: @unchecked Sendable {
                 takeBack()
                 return false
             case .failed(var error):
-                takeBack()
                 error.fields.insert(FieldError("operations[\(index)]", error.message), at: 0)
-                write.failures[0] = error
-                batch.writes.append(write)
-                return true
+                return refuseAtomic(write, error)
             }
+        }
+        // Known only now: patches are small, what they change is not.
+        let bytes = staged.reduce(0) { $0 + $1.record.count }
+        guard bytes <= transactionBytes else {
+            return refuseAtomic(
+                write,
+                ThemisError(
+                    .bodyTooLarge,
+                    "the changes of a transaction, with whole documents and kept old values, have at most \(transactionBytes) bytes; "
+                        + "these have \(bytes)"))
         }
         flush()
         remember(write)
         batch.operations += write.operations.count
+        batch.writes.append(write)
+        return true
+    }
+
+    private func refuseAtomic(_ write: PendingWrite, _ error: ThemisError) -> Bool {
+        takeBack()
+        write.failures[0] = error
         batch.writes.append(write)
         return true
     }

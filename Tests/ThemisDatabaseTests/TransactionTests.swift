@@ -54,6 +54,21 @@ import ThemisDatabase
         #expect(fixture.database.tables()[0].entities == 1)
     }
 
+    @Test func `a transaction whose changes are too large is refused as a whole`() throws {
+        var options = DatabaseOptions()
+        options.transactionBytes = 10_000
+        let fixture = try DatabaseFixture(options: options)
+        let text = String(repeating: "x", count: 4_000)
+        for index in 1...3 { try fixture.put("a:\(index)", #"{"text":"\#(text)"}"#) }
+        func patches(_ count: Int) throws -> [WriteOperation] {
+            try (1...count).map { WriteOperation(try DatabaseFixture.key("a:\($0)"), .mergePatch(Array(#"{"n":1}"#.utf8))) }
+        }
+        #expect(errorCode { _ = try fixture.atomic(patches(3)) } == .bodyTooLarge)
+        #expect(fixture.database.durableSequence == 3)
+        #expect(try fixture.atomic(patches(2)).sequence == 5)
+        #expect(try fixture.document("a:3")?.contains("\"n\"") == false)
+    }
+
     @Test func `a wrong document is named by its place`() throws {
         let fixture = try DatabaseFixture()
         let error = thrown { try fixture.atomic([put("a:1", "{}"), put("a:2", "[]")]) }
