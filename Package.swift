@@ -81,6 +81,9 @@ let package = Package(
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisRuntimeTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRuntime", "ThemisTestKit"]),
         tests("ThemisDatabaseTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisDatabase", "ThemisTestKit"]),
+        tests(
+            "ThemisNodeTests",
+            ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisDatabase", "ThemisRPC", "ThemisRuntime", "ThemisNode", "ThemisTestKit"]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("ThemisRPCTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisTestKit"]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
