@@ -9,7 +9,9 @@ log=.build/tiers/$name.log
 began=$SECONDS
 echo "── $name"
 set +e
-swift test --skip-build --disable-xctest "$@" 2>&1 | tee "$log" | grep -vE '^(◇|✔|\[[0-9]+/[0-9]+\]|Building|Build complete)'
+# Shown are failures with what belongs to them, and whatever is not a test's own line; the log has everything.
+swift test --skip-build --disable-xctest "$@" 2>&1 | tee "$log" | awk '
+    /^(✘|↳|error|warning|Fatal)/ { shown = 1 } /^(◇|✔|\[|Building|Build complete|↳ T)/ { shown = 0 } shown { print; fflush() }'
 status=${PIPESTATUS[0]}
 set -e
 closing=$(grep -E 'Test run with [0-9]+ test' "$log" | tail -n 1 || true)
