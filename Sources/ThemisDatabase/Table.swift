@@ -16,7 +16,7 @@ public struct TableSettings: Sendable, Equatable {
 public struct TableSettingsChange: Sendable {
     /// See `TableSettings.keepsOldValues`.
     public var keepsOldValues: Bool?
-    /// See `TableSettings.defaultTTLSeconds`. 0–3,153,600,000 (a hundred years).
+    /// See `TableSettings.defaultTTLSeconds`. 0–`Limits.ttlSeconds`.
     public var defaultTTLSeconds: Int64?
 
     /// Leaves everything as it is.

@@ -90,9 +90,6 @@ extension OrderStage {
 
 /// Tables. What changes them waits for the disk: not on a loop thread.
 extension Database {
-    /// The longest default TTL: a hundred years of seconds.
-    private static let maximalTTLSeconds: Int64 = 3_153_600_000
-
     /// Every table, by name.
     public func tables() -> [TableInfo] { published.catalog.byName.values.map(\.info).sorted { $0.name.text < $1.name.text } }
 
@@ -105,10 +102,10 @@ extension Database {
     public func putTable(
         _ name: TableName, _ change: TableSettingsChange
     ) throws(ThemisError) -> (table: TableInfo, created: Bool) {
-        if let ttl = change.defaultTTLSeconds, !(0...Self.maximalTTLSeconds).contains(ttl) {
+        if let ttl = change.defaultTTLSeconds, !(0...Limits.ttlSeconds).contains(ttl) {
             throw ThemisError(
-                .unprocessable, "a default TTL has 0–\(Self.maximalTTLSeconds) seconds",
-                fields: [FieldError("default_ttl_seconds", "0–\(Self.maximalTTLSeconds)")])
+                .unprocessable, "a default TTL has 0–\(Limits.ttlSeconds) seconds",
+                fields: [FieldError("default_ttl_seconds", "0–\(Limits.ttlSeconds)")])
         }
         let created = try committer.run { stage throws(ThemisError) in try stage.put(name, change) }
         guard let table = table(name) else { throw ThemisError(.conflict, "the table was dropped at the same time") }
