@@ -96,6 +96,16 @@ extension HTTPExchange {
         try MediaType.ofBody(head.fields["content-type"], allowed: allowed)
     }
 
+    /// Reads a body that says nothing: empty, or an object without members.
+    ///
+    /// - Throws: `unknown_parameter` naming its fields: what would be ignored must not be accepted.
+    func takesNoFields(limit: Int) async throws {
+        let body = try await body(limit: limit)
+        guard !body.isEmpty else { return }
+        _ = try bodyType(.json)
+        try JSONObjectReader.read(body) { (_) throws(ThemisError) in }
+    }
+
     /// The condition of a write.
     ///
     /// - Throws: `precondition_failed`, `invalid_request`.

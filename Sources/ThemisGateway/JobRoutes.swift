@@ -39,6 +39,7 @@ import ThemisTelemetry
 
     /// POST `/admin/flush`.
     func flush(_ exchange: HTTPExchange) async throws {
+        try await exchange.takesNoFields(limit: gateway.options.bodyBytes)
         let started = gateway.telemetry.time.monotonicMilliseconds()
         try await gateway.placement.main.flush(exchange.metadata())
         let elapsed = gateway.telemetry.time.monotonicMilliseconds() - started

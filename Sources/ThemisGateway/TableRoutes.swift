@@ -61,6 +61,7 @@ import ThemisRPC
     func truncate(_ exchange: HTTPExchange) async throws {
         exchange.writeOutcome = .notCommitted
         let name = try table(exchange)
+        try await exchange.takesNoFields(limit: gateway.options.bodyBytes)
         let core = gateway.placement.core(for: name)
         let metadata = exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
