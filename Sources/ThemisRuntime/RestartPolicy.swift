@@ -36,9 +36,13 @@ public struct RestartPolicy: Sendable {
     }
 
     /// Decides about a child that ended at `now` after having run for `ranMilliseconds`.
-    public mutating func ended(at now: Int64, ranMilliseconds: Int64, using random: inout some RandomNumberGenerator) -> Decision {
+    ///
+    /// - Parameter isPassing: it said that its reason passes, such as a full disk: that is waited for without counting.
+    public mutating func ended(
+        at now: Int64, ranMilliseconds: Int64, isPassing: Bool = false, using random: inout some RandomNumberGenerator
+    ) -> Decision {
         ends.removeAll { $0 <= now - bounds.windowMilliseconds }
-        ends.append(now)
+        if !isPassing { ends.append(now) }
         guard ends.count < bounds.crashes else { return .giveUp }
         if ranMilliseconds >= bounds.goodMilliseconds { wait = bounds.firstMilliseconds }
         let base = wait

@@ -6,7 +6,8 @@ public import ThemisTelemetry
 /// Starts the processes of one machine's set, starts again what dies, and stops them in order: sidecars first, then the core.
 ///
 /// A child that dies never touches the others. One that says that starting again is useless (exit codes 64 and 78, or 73 at its
-/// first start) ends the set with the same code; one that dies too often ends it with 75.
+/// first start) ends the set with the same code; one that dies too often ends it with 75. A child that was up and then
+/// ends with 75 is waited for, however often.
 @NetLoop public final class Supervisor: Service {
     /// Bounds of the supervision.
     public struct Options: Sendable {
@@ -149,7 +150,9 @@ public import ThemisTelemetry
         if let code = lastWord(end, wasUp: children[index].wasUp) {
             return fail(code, nil, "the set ends because a process cannot start", metadata)
         }
-        switch children[index].policy.ended(at: now, ranMilliseconds: ran, using: &random) {
+        // A disk that fails or is full may stay so for hours: who was up once waits for it, and the others keep serving what they can.
+        let isPassing = children[index].wasUp && end == .exited(ExitCode.temporary.rawValue)
+        switch children[index].policy.ended(at: now, ranMilliseconds: ran, isPassing: isPassing, using: &random) {
         case .giveUp:
             let words = StartFailure(
                 .temporary, what: "\(ProcessRole.all.program): \(name) died \(options.restart.crashes) times in a short while",

@@ -212,6 +212,17 @@ private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
         var slow = RestartPolicy()
         for number in 1...100 { #expect(slow.ended(at: Int64(number) * 40_000, ranMilliseconds: 1, using: &random) != .giveUp) }
     }
+
+    @Test func `a reason that passes is waited for, however often`() {
+        var random = SeededRandom(seed: 1)
+        var policy = RestartPolicy()
+        for number in 1...100 {
+            let decision = policy.ended(at: Int64(number), ranMilliseconds: 1, isPassing: true, using: &random)
+            #expect(decision != .giveUp)
+        }
+        for number in 101...109 { #expect(policy.ended(at: Int64(number), ranMilliseconds: 1, using: &random) != .giveUp) }
+        #expect(policy.ended(at: 110, ranMilliseconds: 1, using: &random) == .giveUp)
+    }
 }
 
 @Suite struct ChildSpecTests {
