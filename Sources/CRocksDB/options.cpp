@@ -61,6 +61,7 @@ rocksdb::DBOptions database_options(const themis_options &options) {
     out.max_bgerror_resume_count = 0;
     // The caller flushes before a clean close; a failed engine must not write any more.
     out.avoid_flush_during_shutdown = true;
+    out.avoid_flush_during_recovery = options.avoid_flush_during_recovery != 0;
 
     out.db_write_buffer_size = options.db_write_buffer_size;
     out.max_open_files = options.max_open_files;

@@ -120,6 +120,10 @@ extension ErrorCode {
     public static let protocolMismatch = ErrorCode(
         205, "protocol_mismatch", 503, "RPC versions do not meet", "Upgrade the core first, then the sidecars.")
 
+    public static let diskFailing = ErrorCode(
+        206, "disk_failing", 500, "Disk does not work",
+        "See the kernel's log (`dmesg`) and mend the disk: the data on it may be whole, so salvage nothing yet.")
+
     /// Every row, in the order of their numbers.
     public static let all: [ErrorCode] = [
         invalidRequest, invalidJSON, unknownParameter, invalidKey, invalidCursor, sequenceAhead, malformedHTTP, unauthenticated, forbidden,
@@ -127,7 +131,7 @@ extension ErrorCode {
         preconditionFailed, bodyTooLarge, uriTooLong, unsupportedMediaType, expectationFailed, unprocessable, idempotencyMismatch,
         headersTooLarge, tooManyRequests, notAcceptable, internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
         commitUnknown, storageReadOnly, shuttingDown, deadlineExceeded, diskFull, cancelled, invalidConfiguration, addressInUse, dataLocked,
-        logDamaged, formatTooNew, protocolMismatch,
+        logDamaged, formatTooNew, protocolMismatch, diskFailing,
     ]
 
     private static let byNumber: [UInt16: ErrorCode] = Dictionary(uniqueKeysWithValues: all.map { ($0.number, $0) })

@@ -11,7 +11,10 @@ extension CoreService {
     private var uptimeMilliseconds: UInt64 { UInt64(max(0, context.process.uptimeSeconds * 1_000)) }
 
     func ping(_ call: RPCServerCall) {
-        let health = core.engine.health
+        var health = core.engine.health
+        if health == .healthy, core.engine.isShortOfSpace {
+            health = .degraded("the disk is nearly full: writes are refused until there is space")
+        }
         call.respond(
             PingResponse(
                 state: health.word, detail: health.detail, latest: core.database.durableSequence, version: Build.version,

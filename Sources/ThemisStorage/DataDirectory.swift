@@ -79,7 +79,7 @@ public final class DataDirectory: Sendable {
     }
 
     private static func unusable(_ path: String, _ failure: SystemFailure) -> ThemisError {
-        ThemisError(.invalidConfiguration, "data directory \(path) cannot be used: \(failure.text)")
+        failure.startError(.invalidConfiguration, "data directory \(path) cannot be used: \(failure.text)")
     }
 
     /// Whether the directory is new. Writes `FORMAT` when it is.

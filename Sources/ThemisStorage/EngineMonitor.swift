@@ -20,6 +20,9 @@ final class EngineMonitor: Sendable {
 
     var health: EngineHealth { state.withLock { $0.health } }
 
+    /// Whether a flush or compaction found no space and has not found any since.
+    var hasNoSpace: Bool { state.withLock { $0.hasNoSpace } }
+
     /// Refuses a write that the engine's state forbids, before the engine is touched.
     func admitWrite() throws(ThemisError) {
         let (health, hasNoSpace) = state.withLock { ($0.health, $0.hasNoSpace) }

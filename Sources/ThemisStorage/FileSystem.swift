@@ -16,7 +16,17 @@ struct SystemFailure: Error, Sendable {
     var text: String { "cannot \(operation) \(path): \(unsafe String(cString: strerror(number)))" }
 
     /// For the operator; nothing of this reaches a client.
-    var error: ThemisError { ThemisError(.internalError, text) }
+    var error: ThemisError { startError(.internalError, text) }
+
+    /// What a start that failed tells the operator: `code`, unless the disk is full or does not work. That is no fault of the data or
+    /// of the configuration, and passes.
+    func startError(_ code: ErrorCode, _ text: String) -> ThemisError {
+        switch number {
+        case ENOSPC, EDQUOT: ThemisError(.diskFull, text)
+        case EIO: ThemisError(.diskFailing, text)
+        default: ThemisError(code, text)
+        }
+    }
 }
 
 /// An open file, closed with its last reference. Positioned reads and writes only: any thread.

@@ -9,7 +9,7 @@ import ThemisTelemetry
 final class FreeSpaceGuard: Sendable {
     private struct State {
         var measuredAt: UInt64?
-        var free: UInt64 = 0
+        var free: UInt64 = .max
         var isRefusing = false
         var hasBallast = false
     }
@@ -67,6 +67,32 @@ final class FreeSpaceGuard: Sendable {
         guard free < Self.removalBytes else { return }
         throw ThemisError(
             .diskFull, "the disk is full, and nothing can be removed without some free space", outcome: .notCommitted)
+    }
+
+    /// Refuses what writes files by itself, such as opening the data, when the disk is full to the last byte: some builds of RocksDB abort
+    /// where they should fail.
+    ///
+    /// - Throws: `disk_full`, also without a watermark.
+    func admitFiles() throws(ThemisError) {
+        let now = telemetry.time.monotonicNanoseconds()
+        let free = state.withLock { state in
+            remeasure(&state, now, isForced: true)
+            return state.free
+        }
+        guard free < Self.removalBytes else { return }
+        throw ThemisError(.diskFull, "the disk of the data is full: free some space", outcome: .notCommitted)
+    }
+
+    /// Whether writes are refused, as of the last look. Does not look: for a loop thread.
+    var isRefusing: Bool { state.withLock { $0.isRefusing } }
+
+    /// Whether there is no room, by a look at this moment.
+    func isShortNow() -> Bool {
+        let now = telemetry.time.monotonicNanoseconds()
+        return state.withLock { state in
+            remeasure(&state, now, isForced: true)
+            return state.isRefusing
+        }
     }
 
     /// Looks at the disk if the last look is old: also called where nobody writes, so that the ballast follows the free space.

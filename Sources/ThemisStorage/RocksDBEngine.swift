@@ -40,6 +40,11 @@ public final class RocksDBEngine: StorageEngine {
         space = FreeSpaceGuard(
             directory: directory.path, paths: walPath == directory.enginePath ? [directory.path] : [directory.path, walPath],
             minFreeBytes: options.minFreeBytes, ballastBytes: options.ballastBytes, telemetry: telemetry)
+        try space.admitFiles()
+        var options = options
+        // Files that do not fit would fail, and some builds of RocksDB abort then: what the log holds is read from memory until
+        // there is room.
+        options.flushesOnOpen = !space.isRefusing
         let opened = try RocksDBHandle(directory, options, nextChain: (scan.lastChain ?? 0) &+ 1, monitor: monitor)
         handle = Mutex(opened)
         self.monitor = monitor
@@ -59,7 +64,7 @@ public final class RocksDBEngine: StorageEngine {
             let ingest = "\(directory.path)/ingest"
             try FileSystem.makeDirectories(ingest)
             for name in try FileSystem.names(in: ingest) { try FileSystem.remove("\(ingest)/\(name)") }
-        } catch { throw ThemisError(.invalidConfiguration, "the data directory cannot be used: \(error.text)") }
+        } catch { throw error.startError(.invalidConfiguration, "the data directory cannot be used: \(error.text)") }
     }
 
     /// RocksDB would make a new database where CURRENT is missing, and then remove every file it does not know.
@@ -74,6 +79,9 @@ public final class RocksDBEngine: StorageEngine {
 
     /// See `StorageEngine`.
     public var health: EngineHealth { monitor.health }
+
+    /// Whether writes are refused because the disk is nearly full; they go on by themselves when there is space. Never blocks.
+    public var isShortOfSpace: Bool { monitor.hasNoSpace || space.isRefusing }
 
     private func open() throws(ThemisError) -> RocksDBHandle {
         guard let opened = handle.withLock({ $0 }) else { throw ThemisError(.shuttingDown, "the storage engine is closed") }
@@ -164,6 +172,7 @@ public final class RocksDBEngine: StorageEngine {
 
     /// See `StorageEngine`.
     public func flush(_ keyspace: Keyspace?) throws(ThemisError) {
+        try space.admitFiles()
         let opened = try open()
         try monitor.admitWrite()
         for each in keyspace.map({ [$0] }) ?? Keyspace.allCases {
@@ -210,7 +219,8 @@ public final class RocksDBEngine: StorageEngine {
         guard var opened = handle.withLock({ $0.take() }) else { return }
         switch monitor.health {
         case .healthy, .degraded:
-            guard flushesOnClose else { break }
+            // Files that do not fit would fail, and some builds of RocksDB abort then. The log has everything.
+            guard flushesOnClose, !monitor.hasNoSpace, !space.isShortNow() else { break }
             for keyspace in Keyspace.allCases {
                 let status = unsafe EngineStatus(themis_db_flush(opened.raw, UInt32(keyspace.rawValue)))
                 // Harmless: the log has everything, the next start replays it.

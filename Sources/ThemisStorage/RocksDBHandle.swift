@@ -63,6 +63,7 @@ import ThemisBase
         unsafe raw.max_background_jobs = options.maxBackgroundJobs
         unsafe raw.statistics = 1
         unsafe raw.disable_auto_compactions = options.compactsByItself ? 0 : 1
+        unsafe raw.avoid_flush_during_recovery = options.flushesOnOpen ? 0 : 1
         if let context = unsafe context {
             unsafe raw.event_context = context
             unsafe raw.on_event = { context, event in
@@ -109,6 +110,14 @@ struct EngineStatus: Sendable {
             || (code == THEMIS_IO_ERROR && (message.contains("No such file") || message.contains("Input/output error")))
     }
 
+    /// Whether the disk refused to take bytes: what lies on it is not known to be wrong. RocksDB tells only by its text.
+    var isFailedWrite: Bool {
+        code == THEMIS_IO_ERROR && message.contains("Input/output error")
+            && ["While fsync", "While fdatasync", "While appending", "While pwrite", "While fallocate", "While closing"].contains {
+                message.contains($0)
+            }
+    }
+
     /// What a read that failed answers; damage is noted with `monitor`.
     func readError(_ monitor: EngineMonitor) -> ThemisError {
         guard isDamage else { return ThemisError(.internalError, "storage read failed: code \(code), \(message)") }
@@ -127,6 +136,7 @@ struct EngineStatus: Sendable {
     /// What a start that failed tells the operator.
     func openError(_ path: String) -> ThemisError {
         let advice = "restore a snapshot (--restore), or start once with --salvage to keep what is readable under a new epoch"
+        if isFailedWrite { return ThemisError(.diskFailing, "the disk of \(path) does not take what is written: \(message)") }
         if isDamage { return ThemisError(.dataCorrupt, "data in \(path) is damaged: \(message); \(advice)") }
         return operationError("opening the data in \(path)")
     }

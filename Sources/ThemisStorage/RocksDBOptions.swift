@@ -26,6 +26,8 @@ public struct RocksDBOptions: Sendable {
     public var maxBackgroundJobs: Int32 = 2
     /// Whether files are compacted as need arises. Off while a salvage reads damaged files.
     var compactsByItself = true
+    /// Whether the replayed log is written to files as the data is opened. Off when the disk has no room for them.
+    var flushesOnOpen = true
     /// Whether a clean close writes memtables to files, so that the next start has no log to replay.
     public var flushesOnClose = true
 

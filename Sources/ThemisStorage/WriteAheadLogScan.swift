@@ -74,7 +74,7 @@ public struct WriteAheadLogScan: Sendable {
                     "unfinished end of the write-ahead log cut off; no acknowledged write was in it",
                     [(.file, cut.file), (.value, String(cut.offset)), (.bytes, String(cut.bytes))])
             }
-        } catch { throw ThemisError(.logDamaged, "the write-ahead log's unfinished end cannot be cut off: \(error.text)") }
+        } catch { throw error.startError(.logDamaged, "the write-ahead log's unfinished end cannot be cut off: \(error.text)") }
     }
 
     /// The log files of `directory` with their numbers, oldest first.

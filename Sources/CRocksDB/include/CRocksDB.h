@@ -82,6 +82,7 @@ typedef struct {
     int32_t bottommost_compression;
     int32_t statistics;
     int32_t disable_auto_compactions;
+    int32_t avoid_flush_during_recovery;
     themis_event_function on_event;
     void *event_context;
 } themis_options;
