@@ -63,7 +63,9 @@ import ThemisTelemetry
     /// Ends every stream with the id to resume after, lets requests finish, says goodbye to the core.
     func drain() async {
         feed.drain(spreadMilliseconds: Self.spreadMilliseconds)
+        let ends = NetLoop.spawn { [feed] in await feed.awaitEnds(milliseconds: 2_500) }
         await server.drain(graceMilliseconds: 2_500)
+        await ends.value
         feed.stop()
         server.stop()
         await link.stop()

@@ -111,7 +111,9 @@ public import ThemisTelemetry
 
     private func recover(from error: ThemisError) async {
         guard error.code == .historyGone || error.code == .epochChanged || error.code == .sequenceAhead else {
-            telemetry.log.debug("changefeed waits for the core", [(.error, error.code.word)])
+            // Asking again cures an absent core, and is the only thing to do about damage: that one must be seen.
+            let isAbsence = [.coreUnavailable, .shuttingDown, .overloaded, .cancelled].contains(error.code)
+            telemetry.log.log(isAbsence ? .debug : .warn, "changefeed waits for the core", [(.error, error.description)])
             return
         }
         // This process fell out of the history while it was away: begin anew; each subscriber that lost something is told so.
@@ -247,7 +249,10 @@ public import ThemisTelemetry
             last.index = subscriber.index
         }
         counters.subscribers.set(Double(subscribers.count))
-        if subscribers.isEmpty { ticker = nil }
+        if subscribers.isEmpty {
+            ticker = nil
+            wakePolls()
+        }
         NetLoop.bury(subscriber)
     }
 

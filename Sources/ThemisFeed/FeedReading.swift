@@ -78,6 +78,12 @@ extension Feed {
         return false
     }
 
+    /// Waits until every stream has ended, at most `milliseconds`: one that is being read still takes what it is owed, and its end.
+    public func awaitEnds(milliseconds: Int) async {
+        let end = now + Int64(milliseconds)
+        while subscriberCount > 0, now < end { await nextTurn(milliseconds: Int(end - now)) }
+    }
+
     /// Waits until the ring has grown, at most `milliseconds`.
     private func nextTurn(milliseconds: Int) async {
         let id = nextPoll

@@ -67,7 +67,9 @@ import ThemisTelemetry
     func drain() async {
         gateway.isDraining = true
         feed?.drain(spreadMilliseconds: Self.spreadMilliseconds)
+        let ends = NetLoop.spawn { [feed] in await feed?.awaitEnds(milliseconds: Self.graceMilliseconds) }
         await server.drain(graceMilliseconds: Self.graceMilliseconds)
+        await ends.value
         feed?.stop()
         server.stop()
         await gateway.link.stop()

@@ -260,6 +260,33 @@ import ThemisTestKit
         }
     }
 
+    @Test func `a process that stops waits for the ends of streams that are being read`() async throws {
+        let log = FakeLog()
+        let feed = try await log.makeFeed(SystemTime())
+        let sink = SlowSink()
+        let subscriber = await NetLoop.run {
+            feed.absorb(log.page(1...500))
+            sink.allowance = 100
+            let subscriber = feed.subscribe(sink, Subscription(), position: 0, epoch: "", maxSeconds: nil)
+            feed.greet(subscriber)
+            feed.drain(spreadMilliseconds: 1)
+            #expect(!sink.isFinished)
+            return subscriber
+        }
+        async let ends: Void = feed.awaitEnds(milliseconds: 60_000)
+        while await feed.polls.isEmpty { await Task.yield() }
+        await NetLoop.run {
+            sink.allowance = .max
+            subscriber.writable()
+        }
+        await ends
+        await NetLoop.run {
+            #expect(sink.isFinished)
+            #expect(sink.text.contains(#""reason":"drain","resume":"e0-"#))
+            #expect(feed.subscriberCount == 0)
+        }
+    }
+
     @Test func `streams end when the changefeed is switched off`() async throws {
         let log = FakeLog()
         let feed = try await log.makeFeed(ManualTime())
