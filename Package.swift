@@ -83,7 +83,10 @@ let package = Package(
         tests("ThemisDatabaseTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisDatabase", "ThemisTestKit"]),
         tests(
             "ThemisNodeTests",
-            ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisDatabase", "ThemisRPC", "ThemisRuntime", "ThemisNode", "ThemisTestKit"]),
+            [
+                "ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisStorage", "ThemisDatabase", "ThemisRPC", "ThemisRuntime", "ThemisNode",
+                "ThemisTestKit",
+            ]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("ThemisRPCTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisTestKit"]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),

@@ -201,6 +201,8 @@ themis_status themis_db_compact(
     return convert(db->db->CompactRange(options, db->families[keyspace], range.first, range.last));
 }
 
+void themis_db_stop_compactions(themis_db *db) { db->db->DisableManualCompaction(); }
+
 themis_status themis_db_checkpoint(themis_db *db, const char *path) {
     rocksdb::Checkpoint *made = nullptr;
     rocksdb::Status status = rocksdb::Checkpoint::Create(db->db.get(), &made);

@@ -58,6 +58,8 @@ final class Core: Sendable {
 
     /// Finishes what was accepted, makes it durable, releases the directory.
     func close() {
+        // They run in jobs, which the database waits for.
+        engine.stopCompactions()
         pool.stop()
         database.close()
         mark.close()

@@ -114,7 +114,13 @@ extension CoreService {
                 for (index, range) in ranges.enumerated() {
                     if progress.cancellation.isCancelled { return }
                     progress.report(done: UInt64(index), total: UInt64(ranges.count))
-                    try engine.compact(range.keyspace, from: range.lower, to: range.upper)
+                    do throws(ThemisError) {
+                        try engine.compact(range.keyspace, from: range.lower, to: range.upper)
+                    } catch {
+                        // Broken off because the process ends.
+                        if progress.cancellation.isCancelled { return }
+                        throw error
+                    }
                 }
                 progress.report(done: UInt64(ranges.count), total: UInt64(ranges.count))
             }

@@ -192,6 +192,13 @@ public final class RocksDBEngine: StorageEngine {
             }, "compacting")
     }
 
+    /// Breaks off compactions that were asked for, and waits until they have noticed: they throw. Later ones throw at once. For a process
+    /// that ends: a compaction may take hours.
+    public func stopCompactions() {
+        guard let opened = handle.withLock({ $0 }) else { return }
+        unsafe themis_db_stop_compactions(opened.raw)
+    }
+
     /// See `StorageEngine`.
     public func approximateBytes(_ keyspace: Keyspace, from lower: [UInt8], to upper: [UInt8]) -> UInt64 {
         guard let opened = handle.withLock({ $0 }) else { return 0 }

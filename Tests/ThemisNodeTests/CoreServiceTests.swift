@@ -3,6 +3,7 @@ import Testing
 import ThemisBase
 import ThemisNet
 import ThemisRPC
+import ThemisStorage
 import ThemisTestKit
 
 @testable import ThemisNode
@@ -111,6 +112,19 @@ import ThemisTestKit
         }
         await node.client.stop()
         #expect(await read.value == .shuttingDown)
+        await node.stop()
+    }
+
+    @Test func `a compaction does not outlive the decision to stop`() async throws {
+        let node = try await NodeFixture.started()
+        for index in 0..<50 { try await node.put("t", "\(index)") }
+        try await NetLoop.run {
+            try node.core.engine.flush(nil)
+            node.core.engine.stopCompactions()
+            #expect(throws: ThemisError.self) { try node.core.engine.compact(.entities, from: nil, to: nil) }
+        }
+        let entity = try await node.client.get(GetRequest(table: "t", pk: "7"), NodeFixture.metadata())
+        #expect(!entity.missing)
         await node.stop()
     }
 

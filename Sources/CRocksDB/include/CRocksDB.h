@@ -131,6 +131,8 @@ void themis_iterator_release(themis_iterator *iterator);
 themis_status themis_db_flush(themis_db *db, uint32_t keyspace);
 themis_status themis_db_compact(
     themis_db *db, uint32_t keyspace, const uint8_t *lower, size_t lower_size, const uint8_t *upper, size_t upper_size);
+/// Breaks off the compactions that were asked for, and waits until they have noticed; later ones end at once.
+void themis_db_stop_compactions(themis_db *db);
 /// Drops the files that lie whole in lower ..< upper, then writes a range delete for what is left.
 themis_status themis_db_delete_files(
     themis_db *db, uint32_t keyspace, const uint8_t *lower, size_t lower_size, const uint8_t *upper, size_t upper_size);
