@@ -11,7 +11,7 @@ echo "── $name"
 set +e
 # Shown are failures with what belongs to them, and whatever is not a test's own line; the log has everything.
 swift test --skip-build --disable-xctest "$@" 2>&1 | tee "$log" | awk '
-    /^(✘|↳|error|warning|Fatal)/ { shown = 1 } /^(◇|✔|\[|Building|Build complete|↳ T)/ { shown = 0 } shown { print; fflush() }'
+    /^(✘|↳|error|warning|Fatal)/ { shown = 1 } /^(◇|✔|\[|Building|Build complete|↳ T)/ { shown = 0 } shown || /^• / { print; fflush() }'
 status=${PIPESTATUS[0]}
 set -e
 closing=$(grep -E 'Test run with [0-9]+ test' "$log" | tail -n 1 || true)

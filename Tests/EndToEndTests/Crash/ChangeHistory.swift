@@ -8,17 +8,20 @@ struct ChangeEvent: Equatable {
     let key: String
     let value: String?
     let version: UInt64
+    let transactionIndex: Int
 
     init?(_ json: [String: Any]) {
         guard let sequence = (json["sequence"] as? NSNumber)?.uint64Value, let type = json["type"] as? String,
             let key = json["key"] as? String, let metadata = json["metadata"] as? [String: Any],
-            let version = (metadata["version"] as? NSNumber)?.uint64Value
+            let version = (metadata["version"] as? NSNumber)?.uint64Value,
+            let transaction = metadata["txn"] as? [String: Any], let index = (transaction["index"] as? NSNumber)?.intValue
         else { return nil }
         self.sequence = sequence
         self.type = type
         self.key = key
         value = json["value"] as? String
         self.version = version
+        transactionIndex = index
     }
 
     init?(text: String) {

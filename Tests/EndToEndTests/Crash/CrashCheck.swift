@@ -13,7 +13,9 @@ struct CrashCheck {
     private(set) var decidedLater = 0
 
     /// Reads the changefeed on and checks every writer's ledger and every entity. Returns what is wrong, in words.
-    mutating func run(_ writers: [LedgerWriter], _ client: HTTPClient) throws -> [String] {
+    mutating func run(
+        _ writers: [LedgerWriter], _ transactions: [TransactionWriter], _ client: HTTPClient
+    ) throws -> [String] {
         try history.extend(client)
         let fresh = history.events[checked...]
         checked = history.events.count
@@ -39,8 +41,11 @@ struct CrashCheck {
             }
             complaints += compareHeld(writer, current, except: waiting)
         }
-        for event in fresh where !explained.contains(event.sequence) { complaints.append("nobody wrote \(event)") }
-        complaints += try compareEntities(writers.flatMap(\.keys), current, client)
+        complaints += compareTransactions(transactions, fresh)
+        for event in fresh where event.key.hasPrefix("crash:") && !explained.contains(event.sequence) {
+            complaints.append("nobody wrote \(event)")
+        }
+        complaints += try compareEntities(writers.flatMap(\.keys) + transactions.flatMap(\.keys), current, client)
         return complaints
     }
 
@@ -107,7 +112,7 @@ struct CrashCheck {
                 complaints.append("\(key): the entity is \(entity), its last change \(event.map { "\($0)" } ?? "a deletion")")
             }
         }
-        let present = keys.filter { current[$0]?.type == "PUT" }.count
+        let present = keys.filter { $0.hasPrefix("crash:") && current[$0]?.type == "PUT" }.count
         let listed = try client.get("/entities?table=crash&return=keys&limit=1000")
         let listedCount = (listed.json["keys"] as? [Any])?.count ?? -1
         if listedCount != present {
