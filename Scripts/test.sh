@@ -6,9 +6,9 @@ rm -rf .build/tiers
 swift build --build-tests
 failed=0
 Scripts/tier.sh tidy --filter TidyTests || failed=1
-wire='ThemisNetTests|ThemisRPCTests|ThemisFeedTests|ServiceTests'
+wire='ThemisNetTests|ThemisRPCTests|ThemisFeedTests|ThemisRuntimeTests|ThemisNodeTests|ServiceTests'
 Scripts/tier.sh libraries --skip "TidyTests|EndToEndTests|$wire" || failed=1
-# Real sockets and their clocks: apart from suites that keep every processor busy.
+# Loops, sockets, children and their clocks: apart from suites that keep every processor busy.
 Scripts/tier.sh wire --filter "$wire" || failed=1
 # The built programs take the machine for themselves: one test at a time.
 Scripts/tier.sh end-to-end --filter EndToEndTests --no-parallel || failed=1
