@@ -168,7 +168,7 @@ import ThemisTestKit
     }
 
     @Test @NetLoop func `the client keeps its connection and sees through a closed one`() async throws {
-        let fixture = try ServerFixture { $0.timeouts.keepAliveMilliseconds = 300 }
+        let fixture = try ServerFixture { $0.timeouts.keepAliveMilliseconds = 2_000 }
         let address = try SocketAddress(host: "127.0.0.1", port: UInt16(fixture.server.localPort))
         let client = HTTPClient(address, host: "test")
         for _ in 0..<3 { #expect(try await client.request(.get, "/hello").status == 200) }
