@@ -21,7 +21,7 @@ run() { # Starts the set as the README says and compares what its curls print wi
     echo "fresh machine: make run was ready after $SECONDS s"
     make install
     swift build --build-tests 2>&1 | tail -n 1
-    THEMIS_README_URL=http://127.0.0.1:8765 Scripts/tier.sh readme --filter ReadmeTests || return 1
+    THEMIS_README_URL=http://127.0.0.1:8765 Scripts/tier.sh readme --filter ReadmeTests || { tail -n 40 /tmp/run.log; return 1; }
     pkill -TERM -o -x themis_server
     wait "$job"
 }
