@@ -26,6 +26,9 @@ if [ ! -e "$base" ]; then
     mv "$base.new.tar" "$base"
 fi
 
+# The ports are those of this machine: one at a time.
+exec 9>"$base.lock"
+flock 9
 root=$(mktemp -d /var/tmp/themis-fresh.XXXXXX)
 trap 'rm -rf --one-file-system "$root"' EXIT
 tar -xf "$base" -C "$root"

@@ -4,12 +4,18 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 port=$2 url=http://127.0.0.1:$2
 
+ready() { curl -fsS --max-time 2 "$url/health/ready" >/dev/null 2>&1; }
+# Otherwise the other set's answer would be taken for this one's.
+if ready; then
+    echo "make run: another set answers on $url already; stop it, or choose another port: make run PORT=…" >&2
+    exit 75
+fi
+
 # Its own session: Ctrl-C reaches this script only, which then asks once; a second signal would end the set at once.
 setsid .build/release/themis_server --data "$data" --port "$port" &
 server=$!
 trap 'kill -TERM "$server" 2>/dev/null || true' INT TERM
 
-ready() { curl -fsS --max-time 2 "$url/health/ready" >/dev/null 2>&1; }
 for ((attempt = 0; attempt < 600; attempt++)); do
     ready && break
     kill -0 "$server" 2>/dev/null || break
