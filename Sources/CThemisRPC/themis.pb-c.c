@@ -4429,7 +4429,7 @@ const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor =
   (ProtobufCMessageInit) themis__v1__metrics_push_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor themis__v1__metrics_read_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor themis__v1__metrics_read_request__field_descriptors[1] =
 {
   {
     "by_instance",
@@ -4443,27 +4443,14 @@ static const ProtobufCFieldDescriptor themis__v1__metrics_read_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "without_caller",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BOOL,
-    0,   /* quantifier_offset */
-    offsetof(Themis__V1__MetricsReadRequest, without_caller),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned themis__v1__metrics_read_request__field_indices_by_name[] = {
   0,   /* field[0] = by_instance */
-  1,   /* field[1] = without_caller */
 };
 static const ProtobufCIntRange themis__v1__metrics_read_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 1 }
 };
 const ProtobufCMessageDescriptor themis__v1__metrics_read_request__descriptor =
 {
@@ -4473,7 +4460,7 @@ const ProtobufCMessageDescriptor themis__v1__metrics_read_request__descriptor =
   "Themis__V1__MetricsReadRequest",
   "themis.v1",
   sizeof(Themis__V1__MetricsReadRequest),
-  2,
+  1,
   themis__v1__metrics_read_request__field_descriptors,
   themis__v1__metrics_read_request__field_indices_by_name,
   1,  themis__v1__metrics_read_request__number_ranges,

@@ -706,14 +706,10 @@ struct  Themis__V1__MetricsReadRequest
 {
   ProtobufCMessage base;
   protobuf_c_boolean by_instance;
-  /*
-   * leave out what the asking connection pushed itself
-   */
-  protobuf_c_boolean without_caller;
 };
 #define THEMIS__V1__METRICS_READ_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__metrics_read_request__descriptor) \
-    , 0, 0 }
+    , 0 }
 
 
 struct  Themis__V1__MetricsReadResponse

@@ -54,8 +54,6 @@ extension ErrorCode {
         14, "method_not_allowed", 405, "Method not allowed", "Use a method that the `Allow` header lists.")
     public static let requestTimeout = ErrorCode(
         15, "request_incomplete", 408, "Request came too slowly", retryable: true, "Send headers and body faster.")
-    public static let restartRequired = ErrorCode(
-        16, "restart_required", 409, "Restart required", "Change the named key in the file and restart.")
     public static let conflict = ErrorCode(17, "conflict", 409, "Conflict", retryable: true, "Read the newest version and try again.")
     public static let alreadyExists = ErrorCode(18, "already_exists", 409, "Already exists", "Use another name or the existing one.")
     public static let historyGone = ErrorCode(
@@ -78,8 +76,6 @@ extension ErrorCode {
     public static let headersTooLarge = ErrorCode(28, "headers_too_large", 431, "Headers too large", "Send fewer or shorter headers.")
     public static let tooManyRequests = ErrorCode(
         29, "too_many_requests", 429, "Too many requests", retryable: true, "Wait as long as `Retry-After` says.")
-    public static let notAcceptable = ErrorCode(
-        30, "not_acceptable", 406, "Not acceptable", "Accept a media type that `detail` lists.")
 
     // 100–199: the state of the server.
     public static let internalError = ErrorCode(
@@ -127,9 +123,9 @@ extension ErrorCode {
     /// Every row, in the order of their numbers.
     public static let all: [ErrorCode] = [
         invalidRequest, invalidJSON, unknownParameter, invalidKey, invalidCursor, sequenceAhead, malformedHTTP, unauthenticated, forbidden,
-        notFound, featureDisabled, methodNotAllowed, requestTimeout, restartRequired, conflict, alreadyExists, historyGone, epochChanged,
+        notFound, featureDisabled, methodNotAllowed, requestTimeout, conflict, alreadyExists, historyGone, epochChanged,
         preconditionFailed, bodyTooLarge, uriTooLong, unsupportedMediaType, expectationFailed, unprocessable, idempotencyMismatch,
-        headersTooLarge, tooManyRequests, notAcceptable, internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
+        headersTooLarge, tooManyRequests, internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
         commitUnknown, storageReadOnly, shuttingDown, deadlineExceeded, diskFull, cancelled, invalidConfiguration, addressInUse, dataLocked,
         logDamaged, formatTooNew, protocolMismatch, diskFailing,
     ]

@@ -78,8 +78,6 @@ public enum Limits {
     public static let lingerBytes = 1 << 20
     /// How long a connection without a request stays open once a drain has begun, in milliseconds: what its client has just sent arrives.
     public static let drainLingerMilliseconds = 200
-    /// Requests that one connection may have waiting behind the one being answered.
-    public static let pipelinedRequests = 64
     /// Expansion of a compressed body: it may inflate at most to the body limit of its route.
     public static let inflateRatio = 200
     /// Expansion of a compressed body that is not judged by `inflateRatio` yet.

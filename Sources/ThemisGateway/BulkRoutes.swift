@@ -38,7 +38,7 @@ import ThemisRPC
         let idempotency = try exchange.idempotencyKey(mediaType: .ndjson, body: body)
         let batch = try AtomicBatch(body)
         let request = WriteAtomicRequest(operations: batch.operations, fingerprint: idempotency?.fingerprint ?? [])
-        let metadata = exchange.metadata(idempotencyKey: idempotency?.text ?? "")
+        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
         let core = gateway.placement.core(for: batch.keys[0])
         let response: WriteAtomicResponse
         do throws(ThemisError) {

@@ -69,7 +69,7 @@ import ThemisRPC
         _ operation: OperationMessage, _ key: EntityKey, _ idempotency: IdempotencyKey?, _ exchange: HTTPExchange
     ) async throws {
         let request = WriteRequest(operation: operation, fingerprint: idempotency?.fingerprint ?? [])
-        let metadata = exchange.metadata(idempotencyKey: idempotency?.text ?? "")
+        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
         let core = gateway.placement.core(for: key)
         let result = try await exchange.writing { () async throws(ThemisError) in try await core.write(request, metadata) }.result
         let isDelete = operation.kind == .delete

@@ -67,7 +67,14 @@ extension HTTPExchange {
     }
 
     /// What travels to the core with this request.
-    func metadata(minSequence: SequenceNumber = 0, idempotencyKey: String = "") -> RequestMetadata {
+    ///
+    /// - Throws: `not_implemented` for a request that belongs to a transaction: done outside of it, it would be something else.
+    func metadata(minSequence: SequenceNumber = 0, idempotencyKey: String = "") throws(ThemisError) -> RequestMetadata {
+        if head.fields["x-transaction-id"] != nil {
+            throw ThemisError(
+                .notImplemented, "this version has no transactions over several requests; POST /entities?atomic=true writes all or nothing",
+                fields: [FieldError("X-Transaction-Id", "leave it out")])
+        }
         var deadline: UInt32 = 0
         if let remaining = remainingMilliseconds {
             let margin = min(Self.deadlineMarginMilliseconds, remaining / 10)

@@ -40,7 +40,7 @@ import ThemisRPC
         let body = try await exchange.body(limit: gateway.options.bodyBytes)
         let request = body.isEmpty ? TablePutRequest(name: name.text) : try Self.settings(name, body)
         let core = gateway.placement.core(for: name)
-        let metadata = exchange.metadata()
+        let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in try await core.tablePut(request, metadata) }
         respond(response.created ? 201 : 200, response.table, exchange)
     }
@@ -50,7 +50,7 @@ import ThemisRPC
         exchange.writeOutcome = .notCommitted
         let name = try table(exchange)
         let core = gateway.placement.core(for: name)
-        let metadata = exchange.metadata()
+        let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await core.tableDrop(TableRequest(name: name.text), metadata)
         }
@@ -63,7 +63,7 @@ import ThemisRPC
         let name = try table(exchange)
         try await exchange.takesNoFields(limit: gateway.options.bodyBytes)
         let core = gateway.placement.core(for: name)
-        let metadata = exchange.metadata()
+        let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await core.tableTruncate(TableRequest(name: name.text), metadata)
         }
@@ -78,7 +78,7 @@ import ThemisRPC
         let prefix = query.prefix()
         try query.finish()
         let core = gateway.placement.core(for: name)
-        let metadata = exchange.metadata()
+        let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await core.deleteRange(DeleteRangeRequest(table: name.text, prefix: prefix), metadata)
         }

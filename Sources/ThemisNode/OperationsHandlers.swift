@@ -77,7 +77,7 @@ extension CoreService {
         }
     }
 
-    /// The whole set, or without what the asking process will add itself.
+    /// The whole set, added up or by instance.
     func metricsRead(_ call: RPCServerCall) {
         do throws(ThemisError) {
             let request: MetricsReadRequest = try call.decode()
@@ -86,7 +86,7 @@ extension CoreService {
             _ = aggregator.add(instance: context.instance, role: context.role.rawValue, bootID: context.bootID, snapshot: own)
             let snapshot =
                 request.byInstance
-                ? aggregator.perInstance() : aggregator.total(without: request.withoutCaller ? call.peer.instance : nil)
+                ? aggregator.perInstance() : aggregator.total()
             call.respond(MetricsReadResponse(snapshot: snapshot.encoded()))
         } catch {
             call.fail(error)

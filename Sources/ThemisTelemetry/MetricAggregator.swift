@@ -50,11 +50,8 @@ public final class MetricAggregator: Sendable {
     public var instances: [String] { state.withLock { Array($0.live.keys) } }
 
     /// The whole set: what `/metrics` of a gateway shows. The runbook's rows are always in it.
-    ///
-    /// - Parameter instance: is left out: a gateway adds its own newest values itself.
-    public func total(without instance: String? = nil) -> MetricSnapshot {
-        var state = state.withLock { $0 }
-        if let instance { state.live[instance] = nil }
+    public func total() -> MetricSnapshot {
+        let state = state.withLock { $0 }
         var builder = SnapshotBuilder()
         let hasCore = state.live.values.contains { $0.role == "core" }
         for (_, source) in state.live.sorted(by: { $0.key < $1.key }) {

@@ -36,7 +36,7 @@ import ThemisTestKit
         let subscriber = Subscriber()
         let fixture = try Self.fixture(subscriber)
         for number in 0..<40_000 {
-            ServerSentEvents.append(id: "\(number)", data: Array("event \(number)".utf8), to: &subscriber.source)
+            subscriber.source += Array("id: \(number)\ndata: event \(number)\n\n".utf8)
         }
         let client = try await fixture.client()
         client.stream.pauseReading()
@@ -82,16 +82,5 @@ import ThemisTestKit
         subscriber.stream?.finish()
         #expect(try await client.answer().text == "data: 1\n\n")
         fixture.server.stop()
-    }
-
-    @Test func `lines of data become fields and bookmarks dispatch nothing`() {
-        var out: [UInt8] = []
-        ServerSentEvents.append(event: "hello", id: "7-1", data: Array("a\nb\r\nc\rd".utf8), to: &out)
-        ServerSentEvents.appendBookmark(id: "7-2", to: &out)
-        ServerSentEvents.appendComment("beat", to: &out)
-        ServerSentEvents.appendRetry(milliseconds: 500, to: &out)
-        #expect(
-            String(decoding: out, as: UTF8.self)
-                == "id: 7-1\nevent: hello\ndata: a\ndata: b\ndata: c\ndata: d\n\nid: 7-2\n\n:beat\n\nretry: 500\n\n")
     }
 }

@@ -119,6 +119,23 @@ private let everything = RequestMetadata(deadlineMilliseconds: 20_000, scopes: .
         }
     }
 
+    @Test func `what this version cannot honour is refused, never ignored`() async throws {
+        try await run { _, client in
+            var inTransaction = everything
+            inTransaction.transaction = TransactionID(high: 1, low: 2)
+            var urgent = everything
+            urgent.priority = 1
+            var elsewhere = everything
+            elsewhere.shard = 1
+            for (metadata, code) in [(inTransaction, ErrorCode.notImplemented), (urgent, .notImplemented), (elsewhere, .invalidRequest)] {
+                let error = await #expect(throws: ThemisError.self) {
+                    try await client.get(GetRequest(table: "t", pk: "1"), metadata)
+                }
+                #expect(error?.code == code)
+            }
+        }
+    }
+
     @Test func `the core checks the scope again, and the role`() async throws {
         try await run { _, client in
             let error = await #expect(throws: ThemisError.self) { @NetLoop in

@@ -194,13 +194,10 @@ public struct MetricsPushRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
 public struct MetricsReadRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     /// Whether each process stands for itself; else they are summed.
     public var byInstance: Bool
-    /// Whether to leave out what the asking connection pushed itself.
-    public var withoutCaller: Bool
 
     /// A message with these members.
-    public init(byInstance: Bool = false, withoutCaller: Bool = false) {
+    public init(byInstance: Bool = false) {
         self.byInstance = byInstance
-        self.withoutCaller = withoutCaller
     }
 
     /// Decodes a body, or throws `invalid_request`.
@@ -225,12 +222,10 @@ public struct MetricsReadRequest: RPCMessage, @unsafe ProtobufMessage, Equatable
 
     init(raw: UnsafePointer<Themis__V1__MetricsReadRequest>) throws(ThemisError) {
         byInstance = unsafe raw.pointee.by_instance != 0
-        withoutCaller = unsafe raw.pointee.without_caller != 0
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__MetricsReadRequest>, _ arena: inout MessageArena) throws(ThemisError) {
         unsafe raw.pointee.by_instance = byInstance ? 1 : 0
-        unsafe raw.pointee.without_caller = withoutCaller ? 1 : 0
     }
 }
 
