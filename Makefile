@@ -3,11 +3,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help install build run test check fix generate docs demo crash clean
+.PHONY: help install build run test check fix generate docs demo crash bench clean
 
 DATA ?= ./data
 PORT ?= 8765
 ROUNDS ?= 200
+ROWS ?=
+QUICK ?=
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +45,11 @@ demo: build ## import the Debian package index while a client follows the change
 crash: install ## kill the core at random under load, ROUNDS=200 times, and compare with the ledger
 	@swift build --build-tests
 	@THEMIS_CRASH_ROUNDS=$(ROUNDS) Scripts/tier.sh crash --filter CrashTests
+
+bench: build ## compare with peers on this machine, ROWS=rpc-get,… for some rows, QUICK=1 for one short round
+	@Scripts/install.sh bench
+	@swift build -c release --static-swift-stdlib --product themis_bench
+	@/usr/bin/python3 Scripts/bench $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick)
 
 clean: ## remove what was built; data stays
 	@rm -rf .build

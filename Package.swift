@@ -35,6 +35,7 @@ let package = Package(
         .executable(name: "themis_gateway", targets: ["ThemisGateway"]),
         .executable(name: "themis_changefeed", targets: ["ThemisChangefeed"]),
         .executable(name: "themis_exporter", targets: ["ThemisExporter"]),
+        .executable(name: "themis_bench", targets: ["ThemisBench"]),
     ],
     targets: [
         // C modules: headers and shims, each imported by the one Swift target that owns it.
@@ -72,6 +73,7 @@ let package = Package(
         service("ThemisGateway", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
         service("ThemisChangefeed", ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
         service("ThemisExporter", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"]),
+        service("ThemisBench", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet"]),
 
         // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
         .target(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: Scripts/install.sh build|test …   Installs the packages of Scripts/packages.txt that are missing; asks apt-get only then.
+# usage: Scripts/install.sh build|test|bench …   Installs the packages of Scripts/packages.txt that are missing; asks apt-get only then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,14 +24,13 @@ if [ -n "$wanted" ]; then
     DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $wanted >/dev/null
 fi
 
-case " $* " in
-*" test "*)
-    for package in $(listed unpack); do
-        [ -e ".build/tools/.$package" ] && continue
-        echo "install: unpacking $package below .build/tools"
-        Scripts/unpack.sh "$package"
-    done
-    ;;
-esac
+unpacked=
+case " $* " in *" test "*) unpacked+=" $(listed unpack)" ;; esac
+case " $* " in *" bench "*) unpacked+=" $(listed peer)" ;; esac
+for package in $unpacked; do
+    [ -e ".build/tools/.$package" ] && continue
+    echo "install: unpacking $package below .build/tools"
+    Scripts/unpack.sh "$package"
+done
 
 command -v swift >/dev/null || { echo "install: no swift on PATH; see README.md, Prerequisites" >&2; exit 69; }

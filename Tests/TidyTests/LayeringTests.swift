@@ -18,6 +18,7 @@ enum Arrows {
         "ThemisGateway": ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
         "ThemisChangefeed": ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
         "ThemisExporter": ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
+        "ThemisBench": ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet"],
     ]
 
     /// Modules of the toolchain that shipped code may import.

@@ -1,0 +1,42 @@
+"""Runs THEMIS and its peers in turn on this machine and prints how they compare. `make bench` builds and calls it.
+
+usage: Scripts/bench [--rows NAME,NAME…] [--quick]      --quick: one short round, nothing is written down
+"""
+import argparse
+import os
+import sys
+
+import ledger
+import machine
+import page
+import rows_basic
+from row import Plan
+
+ROWS = rows_basic.ROWS
+
+
+def main():
+    names = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(description="Compares THEMIS with its peers.")
+    parser.add_argument("--rows", default="", help=f"with commas between: {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="one short round, nothing is written down")
+    arguments = parser.parse_args()
+    wanted = arguments.rows.split(",") if arguments.rows else names
+    if unknown := set(wanted) - set(names):
+        sys.exit(f"bench: no such row: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    plan = Plan(seconds=3, rounds=1, full=False) if arguments.quick else Plan()
+    os.makedirs(machine.WORK, exist_ok=True)
+    lines, chosen = {}, [row for row in ROWS if row.name in wanted]
+    for row in chosen:
+        print(f"bench: {row.name} …", file=sys.stderr, flush=True)
+        line = ledger.entry(row, row.measure(plan))
+        lines[row.name] = line
+        print(ledger.table([row], lines).splitlines()[-1], file=sys.stderr, flush=True)
+        if not arguments.quick:
+            ledger.append(line)
+    print(ledger.table(chosen, lines))
+    if not arguments.quick:
+        page.write(ROWS)
+
+
+main()

@@ -1,0 +1,46 @@
+"""docs/benchmarks.md: the table for people, written from the ledger."""
+import os
+
+import ledger
+import machine
+import peers
+
+PAGE = os.path.join(machine.ROOT, "docs/benchmarks.md")
+
+HEAD = """# Benchmarks
+
+What `make bench` measured on the machine below: each row of ours and its peer in turn, several rounds, the median of the ratios. Every
+line ever measured stands in [benchmarks.tsv](benchmarks.tsv); this page shows the newest line of each row.
+
+"""
+
+READING = """
+## How to read it
+
+* **Ours** and **peer** are medians of the rounds. A *ratio* belongs to one round, in which both ran directly after each other; the spread
+  is the lowest and the highest ratio. A row without a peer has its own figure in that column.
+* **Pinning.** Servers run on core 0 (the core *and* the gateway, as `redis-server` *and* webdis), load generators on core 1. `db_bench`
+  has both cores, because its threads are client and engine in one.
+* **CPU µs/op** is the processor time of all our server processes for one operation, background work included; in brackets the peer's.
+* **p50 / p99** are ours. In a closed loop (a fixed number in flight) a latency counts from sending; with an offered rate it counts from
+  the time at which the request was due, so a stall is not hidden by requests that were never sent.
+* **Client's core** is how busy our load generator was. Near 100 % the row shows the load generator's bound, not the server's.
+* Documents are JSON objects of the stated size, half of their text repeating; keys are drawn from 10 000. Data lies on the disk named
+  below, in fresh directories below `.build/bench`. Every write of ours is on disk before it is acknowledged.
+"""
+
+
+def write(rows):
+    lines = ledger.newest()
+    runs = sorted({(line["commit"], line["date"][:10]) for name, line in lines.items() if name in {row.name for row in rows}})
+    with open(PAGE, "w") as file:
+        file.write(HEAD)
+        file.write(ledger.table(rows, lines) + "\n\n")
+        file.write("Measured at " + ", ".join(f"{commit} ({date})" for commit, date in runs) + ".\n")
+        file.write(READING)
+        file.write("\n## Machine and versions\n\n| | |\n|---|---|\n")
+        for name, text in (machine.description() | machine.versions()).items():
+            file.write(f"| {name} | {text} |\n")
+        file.write("\n## Flags of the peers\n\n| Peer | Flags |\n|---|---|\n")
+        for name, flags in peers.FLAGS.items():
+            file.write(f"| {name} | `{flags}` |\n")

@@ -1,0 +1,73 @@
+import Glibc
+import ThemisBase
+import ThemisNet
+
+/// `themis_bench`: one run of load against a running set; its result is one line of JSON on standard output.
+@main struct Main {
+    static let help = """
+        usage: themis_bench MODE [--NAME VALUE]…      One run of load; prints one line of JSON. `make bench` calls it.
+
+          rpc   --socket S [--in-flight 64] [--connections 1] [--writes PERCENT] [--rate R]     Get and Write to the core
+          fill  --socket S --keys N [--first 0]                                                 streamed writes to the core
+
+        Every mode: [--keys 10000] [--bytes 1024] [--seed 1] [--seconds 5] [--warm-up 1] [--pids P,P…]
+        With --rate requests are sent at their times whether or not the server keeps up, and latencies count from those times.
+        """
+
+    static func main() {
+        let words = Array(CommandLine.arguments.dropFirst())
+        if words.isEmpty || words.contains("--help") {
+            print(help)
+            exit(words.isEmpty ? 64 : 0)
+        }
+        do {
+            try EventLoop.run {
+                NetLoop.spawn {
+                    do {
+                        print(try await run(words))
+                        fflush(nil)
+                        _exit(0)
+                    } catch { fail(error) }
+                }
+            }
+        } catch { fail(error) }
+    }
+
+    private static func fail(_ error: any Error) -> Never {
+        let text = "themis_bench: \((error as? ThemisError)?.description ?? "\(error)")\n"
+        _ = unsafe text.withCString { unsafe write(2, $0, strlen($0)) }
+        _exit(1)
+    }
+
+    @NetLoop private static func run(_ words: [String]) async throws -> String {
+        var flags = try Flags(words)
+        let documents = Documents(
+            keys: try flags.number("keys", 10_000, least: 1), bytes: try flags.number("bytes", 1_024, least: Documents.leastBytes))
+        let first = try flags.number("first", 0)
+        let pids = try flags.pids()
+        switch flags.mode {
+        case "rpc":
+            var plan = RPCLoad.Plan()
+            plan.socket = try flags.text("socket")
+            plan.inFlight = try flags.number("in-flight", 64, least: 1)
+            plan.connections = try flags.number("connections", 1, least: 1)
+            plan.writes = try flags.number("writes", 0)
+            plan.firstKey = first
+            plan.documents = documents
+            plan.rate = try flags.rate()
+            plan.seed = UInt64(try flags.number("seed", 1))
+            let (warmUp, length) = try window(&flags)
+            try flags.refuseTheRest()
+            return try await RPCLoad(plan, pids: pids).run(warmUpMilliseconds: warmUp, milliseconds: length)
+        case "fill":
+            let socket = try flags.text("socket")
+            try flags.refuseTheRest()
+            return try await Fill(socket: socket, first: first, documents: documents, pids: pids).run()
+        default: throw ThemisError(.invalidRequest, "the mode \(flags.mode) is not known; see --help")
+        }
+    }
+
+    private static func window(_ flags: inout Flags) throws(ThemisError) -> (warmUp: Int, length: Int) {
+        (try flags.number("warm-up", 1) * 1_000, try flags.number("seconds", 5, least: 1) * 1_000)
+    }
+}
