@@ -67,6 +67,29 @@ enum JSONEscape {
         return unit
     }
 
+    /// A spelling, without quotes, of text in generalised UTF-8: `unescaped` gives the text again. Lone surrogates are escaped.
+    static func spelled(_ text: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(text.count)
+        var index = 0
+        while index < text.count {
+            let byte = text[index]
+            if byte == 0xED, index + 2 < text.count, text[index + 1] >= 0xA0 {
+                let unit = 0xD000 | UInt32(text[index + 1] & 0x3F) << 6 | UInt32(text[index + 2] & 0x3F)
+                out.append(contentsOf: "\\u\(String(unit, radix: 16))".utf8)
+                index += 3
+                continue
+            }
+            switch byte {
+            case 0x22, 0x5C: out.append(contentsOf: [0x5C, byte])
+            case 0..<0x20: out.append(contentsOf: "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
+            default: out.append(byte)
+            }
+            index += 1
+        }
+        return out
+    }
+
     private static func appendUTF8(_ scalar: UInt32, to out: inout [UInt8]) {
         func tail(_ shift: UInt32) -> UInt8 { 0x80 | UInt8(truncatingIfNeeded: scalar >> shift) & 0x3F }
         switch scalar {

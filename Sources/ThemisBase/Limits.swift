@@ -18,6 +18,10 @@ public enum Limits {
     public static let fieldErrors = 100
     /// Characters of an unknown field's name that an answer repeats.
     public static let fieldNameCharacters = 128
+    /// A path into documents, such as `address.city`: it stands in definitions of indexes and is compared with every member's name.
+    public static let pathBytes = 512
+    /// Names and `[*]` of one path into documents.
+    public static let pathSteps = 32
     /// Entities one page or multi-get may ask for.
     public static let pageEntities = 1_000
     /// Bytes of documents in one page or multi-get answer; what does not fit is named as unread or left to the cursor.
