@@ -65,6 +65,7 @@ public enum ChangefeedRoutes {
         let query = try ChangefeedQuery({ exchange.queryParameter($0) }, lastEventID: exchange.head.fields["last-event-id"])
         try feed.admit()
         if query.subscription.format.includesOldValue { try await feed.requireOldValues(of: query.subscription.filter.table) }
+        await feed.awaitNewest()
         let position = try await feed.provedPosition(query.position, epoch: query.epoch)
         // Once more: the core was asked meanwhile.
         try feed.admit()
@@ -80,7 +81,8 @@ public enum ChangefeedRoutes {
     @NetLoop private static func stats(_ feed: Feed, _ exchange: HTTPExchange) async throws {
         let info = try await feed.info()
         let age = info.oldestMilliseconds == 0 ? 0 : max(0, feed.wallMilliseconds - info.oldestMilliseconds)
-        let lag = info.latest > feed.latest ? info.latest - feed.latest : 0
+        // Nothing is missed by a process whose readers wait for nothing.
+        let lag = feed.epoch.isEmpty || info.latest <= feed.latest ? 0 : info.latest - feed.latest
         let text =
             #"{"epoch":"\#(info.epoch)","oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"bytes":\#(info.bytes),"#
             + #""oldest_timestamp_ms":\#(info.oldestMilliseconds),"latest_timestamp_ms":\#(info.latestMilliseconds),"age_ms":\#(age),"#

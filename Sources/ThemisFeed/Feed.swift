@@ -5,6 +5,7 @@ public import ThemisTelemetry
 
 /// The changefeed of one process: follows the core by one stream, holds the newest records in one ring, serves every subscriber from it.
 ///
+/// Follows only while somebody waits for records, and a little longer: what nobody reads is neither sent by the core nor kept here.
 /// Stays up while the core restarts: subscribers keep their streams, and what they missed is read from the core once it is back.
 @NetLoop public final class Feed: TurnEnding {
     let options: FeedOptions
@@ -18,6 +19,10 @@ public import ThemisTelemetry
     public internal(set) var oldest: SequenceNumber = 0
     private var subscribers: [Subscriber] = []
     private var follower: Task<Void, Never>?
+    private var isStarted = false
+    private var rest: LoopTimer?
+    /// Who waits for the newest position of the core.
+    private var newcomers: [CheckedContinuation<Void, Never>] = []
     private var ticker: LoopTimer?
     private var isDirty = false
     private(set) var isDraining = false
@@ -57,10 +62,11 @@ public import ThemisTelemetry
     /// The wall clock.
     var wallMilliseconds: Int64 { telemetry.time.wallMilliseconds() }
 
-    /// Begins to follow the core, and goes on until `stop`.
+    /// Follows the core from now on whenever somebody waits for records, until `stop`.
     public func start() {
-        guard follower == nil else { return }
-        follower = NetLoop.spawn { [weak self] in await self?.follow() }
+        guard !isStarted else { return }
+        isStarted = true
+        rest = LoopTimer { [weak self] in self?.restIfUnwatched() }
     }
 
     /// Ends every stream with `event: end` and a retry time spread over `spreadMilliseconds`, answers who waits, and opens no more streams.
@@ -79,8 +85,9 @@ public import ThemisTelemetry
 
     /// Stops following and drops the streams that are left.
     public func stop() {
-        follower?.cancel()
-        follower = nil
+        isStarted = false
+        rest = nil
+        stopFollowing()
         ticker = nil
         for subscriber in subscribers { subscriber.abort() }
     }
@@ -92,6 +99,45 @@ public import ThemisTelemetry
 
     // MARK: Following
 
+    /// Begins to follow for somebody who is about to wait for records; returns when the newest position is known. A core that is away
+    /// is not waited for.
+    func awaitNewest() async {
+        startFollowing()
+        guard follower != nil, epoch.isEmpty, client.state.isConnected else { return }
+        await withCheckedContinuation { newcomers.append($0) }
+    }
+
+    func startFollowing() {
+        guard isStarted, !isDraining else { return }
+        rest?.schedule(milliseconds: options.restMilliseconds)
+        guard follower == nil else { return }
+        follower = NetLoop.spawn { [weak self] in await self?.follow() }
+    }
+
+    /// Nobody has waited for a while: what would come is read by nobody. Whoever comes next finds the feed as new.
+    private func restIfUnwatched() {
+        guard subscribers.isEmpty, polls.isEmpty, newcomers.isEmpty else {
+            rest?.schedule(milliseconds: options.restMilliseconds)
+            return
+        }
+        stopFollowing()
+        epoch = ""
+        ring = FeedRing(capacityBytes: options.ringBytes, position: 0)
+    }
+
+    private func stopFollowing() {
+        follower?.cancel()
+        follower = nil
+        setFollowing(false)
+        welcomeNewcomers()
+    }
+
+    private func welcomeNewcomers() {
+        let waiting = newcomers
+        newcomers = []
+        for newcomer in waiting { newcomer.resume() }
+    }
+
     private func follow() async {
         while !Task.isCancelled {
             do throws(ThemisError) {
@@ -100,10 +146,17 @@ public import ThemisTelemetry
                 request.epoch = epoch
                 request.fromNow = epoch.isEmpty
                 let pages = try await client.changesFollow(request, Self.metadata())
-                while let page = try await pages.next() { absorb(page) }
+                while let page = try await pages.next() {
+                    // Another follower may have begun since this one was told to end.
+                    guard !Task.isCancelled else { return }
+                    absorb(page)
+                }
             } catch {
+                guard !Task.isCancelled else { return }
+                welcomeNewcomers()
                 await recover(from: error)
             }
+            guard !Task.isCancelled else { return }
             setFollowing(false)
             try? await NetLoop.sleep(milliseconds: backOffMilliseconds())
         }
@@ -149,6 +202,7 @@ public import ThemisTelemetry
             NetLoop.spawn { [weak self] in await self?.findAhead() }
         }
         oldest = page.oldest
+        welcomeNewcomers()
         for change in page.changes {
             let frame = FeedFrame.change(change, format: .standard, epoch: epoch)
             if !ring.append(change, frame: frame), change.sequence > ring.latest {

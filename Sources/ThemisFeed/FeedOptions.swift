@@ -2,6 +2,9 @@
 public struct FeedOptions: Sendable {
     /// Bytes of recent records and frames that the process keeps for all subscribers together.
     public var ringBytes = 32 << 20
+    /// How long the feed goes on following when nobody waits for records any more: a client that polls, or that connects again, finds
+    /// the newest ones here.
+    public var restMilliseconds = 10_000
     /// Pages that are read back from the core at once for subscribers behind the ring; the others wait their turn.
     public var concurrentReadBacks = 8
     /// The same for subscribers whose records never come from the ring, so that they do not stand in the way of the others.

@@ -73,6 +73,7 @@ extension Feed {
                     position += 1
                 }
             }
+            startFollowing()
             await nextTurn(milliseconds: Int(end - now))
         }
         return false

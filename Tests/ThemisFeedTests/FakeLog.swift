@@ -19,6 +19,8 @@ import ThemisTelemetry
     /// Whether reads are held until `release`.
     var holds = false
     var reads = 0
+    /// Streams of followers that are open.
+    private(set) var followers = 0
     private var held: [(call: RPCServerCall, page: ChangesPage)] = []
     private var server: RPCServer?
     private var observers: [CheckedContinuation<Void, Never>] = []
@@ -54,7 +56,7 @@ import ThemisTelemetry
             latest: latest, oldest: oldest, epoch: epoch)
     }
 
-    /// Waits until `condition` holds, which is looked at whenever a request comes.
+    /// Waits until `condition` holds, which is looked at whenever a request comes or a follower leaves.
     func wait(until condition: @NetLoop () -> Bool) async {
         while !condition() { await withCheckedContinuation { observers.append($0) } }
     }
@@ -68,12 +70,29 @@ import ThemisTelemetry
 
     private func take(_ call: RPCServerCall) {
         do throws(ThemisError) { try answer(call) } catch { call.fail(error) }
+        tellObservers()
+    }
+
+    private func tellObservers() {
         let waiting = observers
         observers = []
         for observer in waiting { observer.resume() }
     }
 
+    private func follow(_ call: RPCServerCall) throws(ThemisError) {
+        followers += 1
+        call.onCancel = { [unowned self] in
+            followers -= 1
+            call.finish()
+            tellObservers()
+        }
+        var payload = MessagePayload()
+        try payload.append(page(after: latest, limit: 0))
+        call.send(payload)
+    }
+
     private func answer(_ call: RPCServerCall) throws(ThemisError) {
+        if call.method == .changesFollow { return try follow(call) }
         guard call.method == .changesRead else {
             return call.respond(ChangesInfoResponse(latest: latest, oldest: oldest, epoch: epoch))
         }

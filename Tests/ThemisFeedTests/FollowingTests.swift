@@ -1,0 +1,43 @@
+import Testing
+import ThemisBase
+import ThemisNet
+import ThemisTelemetry
+import ThemisTestKit
+
+@testable import ThemisFeed
+
+@Suite(.serialized) struct FollowingTests {
+    init() { LoopThread.start() }
+
+    @Test func `the core is followed only while somebody waits for records`() async throws {
+        let log = FakeLog()
+        try await log.start()
+        let feed = try await log.makeFeed(ManualTime()) { $0.restMilliseconds = 1 }
+        await feed.start()
+        // Whatever was asked before the feed began to follow has come first.
+        _ = try await feed.info()
+        await NetLoop.run { #expect(log.followers == 0) }
+
+        await feed.awaitNewest()
+        await log.wait { log.followers == 1 }
+        await log.wait { log.followers == 0 }
+
+        let sink = SlowSink()
+        await feed.awaitNewest()
+        let subscriber = await NetLoop.run { () -> Subscriber in
+            #expect(feed.isFollowing && feed.epoch == "e0")
+            return feed.subscribe(sink, Subscription(), position: nil, epoch: "", maxSeconds: nil)
+        }
+        // Longer than the rest of a feed without readers.
+        for _ in 0..<100 { _ = try await feed.info() }
+        await NetLoop.run {
+            #expect(log.followers == 1)
+            subscriber.abort()
+        }
+        await log.wait { log.followers == 0 }
+        await NetLoop.run {
+            #expect(feed.epoch.isEmpty && !feed.isFollowing)
+            log.stop()
+        }
+    }
+}
