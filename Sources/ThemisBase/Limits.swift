@@ -163,6 +163,30 @@ public enum Limits {
     public static let metricInstances = 256
     /// Ended processes whose metrics are still kept apart, so that one that comes back is not counted twice.
     public static let metricRetiredInstances = 256
+    /// One text of a span: a name, a path, a user agent.
+    public static let spanTextBytes = 256
+    /// The caller's `tracestate`, which vendors may fill with this many bytes.
+    public static let traceStateBytes = 512
+    /// Attributes of one span.
+    public static let spanAttributes = 32
+    /// One encoded span: every text and attribute at its longest.
+    public static let spanBytes = 24 << 10
+    /// Finished spans that wait in a process for the core; more are dropped and counted.
+    public static let spansWaiting = 4_096
+    /// Bytes of finished spans that wait in a process.
+    public static let spansWaitingBytes = 2 << 20
+    /// Bytes of spans in one message to the core: they travel within the frame and need no credit that data could use.
+    public static let spanPushBytes = 60 << 10
+    /// Spans that the core takes in a second from the whole set: tracing must not cost what it measures.
+    public static let spansPerSecond = 5_000
+    /// Bytes of spans that wait in the core for an exporter.
+    public static let spanBufferBytes = 8 << 20
+    /// Bytes of spans that an exporter takes at once.
+    public static let spanTakeBytes = 512 << 10
+    /// Parts of what an exporter takes at once; each comes from one process.
+    public static let spanGroups = 4_096
+    /// Longest wait of an exporter for spans, in milliseconds.
+    public static let spanWaitMilliseconds = 10_000
     /// A configuration file: it is written by hand.
     public static let configurationBytes = 1 << 20
     /// Nesting of a configuration file.

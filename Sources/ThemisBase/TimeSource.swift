@@ -5,6 +5,8 @@ import Synchronization
 public protocol TimeSource: Sendable {
     /// Milliseconds since 1970-01-01 UTC. May leap.
     func wallMilliseconds() -> Int64
+    /// The same in nanoseconds, as fine as the clock is.
+    func wallNanoseconds() -> Int64
     /// Nanoseconds since some fixed point. Never leaps.
     func monotonicNanoseconds() -> UInt64
 }
@@ -12,6 +14,8 @@ public protocol TimeSource: Sendable {
 extension TimeSource {
     /// Milliseconds since some fixed point. Never leaps.
     public func monotonicMilliseconds() -> Int64 { Int64(monotonicNanoseconds() / 1_000_000) }
+    /// Of a clock that counts milliseconds.
+    public func wallNanoseconds() -> Int64 { wallMilliseconds() * 1_000_000 }
 }
 
 /// The clocks of the machine.
@@ -24,6 +28,13 @@ public struct SystemTime: TimeSource {
         var time = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// CLOCK_REALTIME.
+    public func wallNanoseconds() -> Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     /// CLOCK_MONOTONIC.
@@ -61,6 +72,9 @@ public final class ManualTime: TimeSource {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, repeatable. Not for secrets.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
+    /// What the state grows by with each number: the seed of the next one.
+    public static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
+
     private var state: UInt64
 
     /// The same seed gives the same numbers.
@@ -68,7 +82,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
     /// The next 64 bits.
     public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
+        state &+= Self.increment
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -182,6 +182,23 @@ extension Metric {
     public static let changefeedGaps = Metric(
         "themis_changefeed_gaps_total", .counter, "`gap` events sent because retention or an epoch left a hole.")
 
+    // Spans: at each stage what entered was passed on, was dropped, or waits.
+
+    /// Spans that reached a stage.
+    public static let spansEntered = Metric(
+        "themis_spans_entered_total", .counter,
+        "Sampled spans that reached a stage: `process` where they are recorded, `core` where they are gathered.", labels: ["stage"])
+    /// Spans that a stage handed on.
+    public static let spansPassed = Metric(
+        "themis_spans_passed_total", .counter, "Sampled spans that a stage handed to the next one.", labels: ["stage"])
+    /// Spans that a stage dropped.
+    public static let spansDropped = Metric(
+        "themis_spans_dropped_total", .counter, "Sampled spans that a stage dropped, by reason.", labels: ["stage", "reason"])
+    /// Spans that wait at a stage.
+    public static let spansWaiting = Metric(
+        "themis_spans_waiting", .gauge, "Sampled spans that wait at a stage, those on their way to the next one included.",
+        labels: ["stage"])
+
     // The process.
 
     /// CPU time.
@@ -218,6 +235,7 @@ extension Metric {
         changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats,
         changefeedLag,
         changefeedEvicted, changefeedFollowing, changefeedGaps, changefeedReadBacks,
+        spansEntered, spansPassed, spansDropped, spansWaiting,
         processCPU, processMemory, processFiles, processFileLimit, logSuppressed, logDropped,
     ]
 }

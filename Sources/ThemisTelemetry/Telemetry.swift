@@ -8,12 +8,15 @@ public struct Telemetry: Sendable {
     public let metrics: MetricRegistry
     /// Where time comes from.
     public let time: any TimeSource
+    /// Records spans; off until it is told otherwise.
+    public let spans: SpanRecorder
 
     /// Puts the parts together.
     public init(log: Logger, metrics: MetricRegistry, time: any TimeSource) {
         self.log = log
         self.metrics = metrics
         self.time = time
+        spans = SpanRecorder(metrics: metrics, time: time)
     }
 
     /// For tests: no log output, a registry of its own.

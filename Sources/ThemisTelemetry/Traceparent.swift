@@ -23,25 +23,20 @@ public struct Traceparent: Sendable, Hashable {
         self.isSampled = isSampled
     }
 
-    /// The start of a new trace.
-    public init(isSampled: Bool, using random: inout some RandomNumberGenerator) {
-        traceHigh = random.next()
-        traceLow = Self.nonZero(&random)
-        span = Self.nonZero(&random)
-        self.isSampled = isSampled
-    }
-
     /// Reads the header `traceparent`; nil for what the recommendation calls invalid (the caller starts a new trace then).
     ///
     /// A version above 00 may have more fields; they are read over.
-    public init?(parsing text: String) {
-        let bytes = Array(text.utf8)
-        guard bytes.count >= 55, bytes[2] == 0x2D, bytes[35] == 0x2D, bytes[52] == 0x2D else { return nil }
-        guard let version = Self.hex(bytes[0..<2]), version != 0xFF, let high = Self.hex(bytes[3..<19]),
-            let low = Self.hex(bytes[19..<35]),
-            let span = Self.hex(bytes[36..<52]), let flags = Self.hex(bytes[53..<55])
+    public init?(parsing text: String) { self.init(parsing: Array(text.utf8)[...]) }
+
+    /// The same with the bytes of the header.
+    public init?(parsing bytes: ArraySlice<UInt8>) {
+        let start = bytes.startIndex
+        func part(_ from: Int, _ to: Int) -> ArraySlice<UInt8> { bytes[(start + from)..<(start + to)] }
+        guard bytes.count >= 55, bytes[start + 2] == 0x2D, bytes[start + 35] == 0x2D, bytes[start + 52] == 0x2D else { return nil }
+        guard let version = Self.hex(part(0, 2)), version != 0xFF, let high = Self.hex(part(3, 19)), let low = Self.hex(part(19, 35)),
+            let span = Self.hex(part(36, 52)), let flags = Self.hex(part(53, 55))
         else { return nil }
-        guard version == 0 ? bytes.count == 55 : (bytes.count == 55 || bytes[55] == 0x2D) else { return nil }
+        guard bytes.count == 55 || (version != 0 && bytes[start + 55] == 0x2D) else { return nil }
         self.init(traceHigh: high, traceLow: low, span: span, isSampled: flags & 1 == 1)
     }
 
@@ -71,10 +66,10 @@ public struct Traceparent: Sendable, Hashable {
     /// The trace id as 32 hexadecimal digits.
     public var traceID: String { Self.digits(traceHigh) + Self.digits(traceLow) }
 
-    /// The same trace, seen from a new span.
-    public func child(using random: inout some RandomNumberGenerator) -> Traceparent {
-        // The trace id is not zero because this one's is not.
-        Traceparent(unchecked: traceHigh, traceLow, Self.nonZero(&random), isSampled)
+    /// The same trace, seen from another span.
+    func with(span: UInt64) -> Traceparent {
+        precondition(span != 0, "the id of a span is not zero")
+        return Traceparent(unchecked: traceHigh, traceLow, span, isSampled)
     }
 
     private init(unchecked traceHigh: UInt64, _ traceLow: UInt64, _ span: UInt64, _ isSampled: Bool) {
@@ -82,11 +77,6 @@ public struct Traceparent: Sendable, Hashable {
         self.traceLow = traceLow
         self.span = span
         self.isSampled = isSampled
-    }
-
-    private static func nonZero(_ random: inout some RandomNumberGenerator) -> UInt64 {
-        let value = random.next()
-        return value == 0 ? 1 : value
     }
 
     private static func digits(_ value: UInt64) -> String {
