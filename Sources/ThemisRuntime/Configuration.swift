@@ -1,4 +1,5 @@
 import ThemisBase
+import ThemisNet
 
 /// Where a value came from.
 public enum SettingOrigin: Sendable, Equatable {
@@ -129,7 +130,8 @@ extension SettingRow {
             default: return .failure(problem("write true or false, not `\(ConfigurationTree.excerpt(text))`"))
             }
         case .integer: return integer(text)
-        case .host, .path, .choice: return check(text: text)
+        case .ratio: return ratio(text)
+        case .host, .url, .name, .path, .choice: return check(text: text)
         case .roles:
             var roles: [UInt32: ProcessRole] = [:]
             for part in text.split(separator: ",") {
@@ -170,7 +172,10 @@ extension SettingRow {
             case .integer:
                 guard !isQuoted else { return .failure(problem("must be \(expectation), not \(tree.description)")) }
                 return integer(text)
-            case .host, .path, .choice: return check(text: text)
+            case .ratio:
+                guard !isQuoted else { return .failure(problem("must be \(expectation), not \(tree.description)")) }
+                return ratio(text)
+            case .host, .url, .name, .path, .choice: return check(text: text)
             case .roles: return .failure(problem("must be a mapping of user ids to roles, not \(tree.description)"))
             }
         default: return .failure(problem("must be \(expectation), not \(tree.description)"))
@@ -181,7 +186,10 @@ extension SettingRow {
         switch kind {
         case .bool: "true or false"
         case .integer(let range): "a whole number \(range.lowerBound)–\(range.upperBound)"
+        case .ratio: "a number 0–1, such as 0.05"
         case .host: "an IP address or localhost"
+        case .url: "an address such as http://127.0.0.1:4318"
+        case .name: "a name of 1–128 visible characters"
         case .path: "a path"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .roles: "a mapping of user ids to roles"
@@ -208,6 +216,14 @@ extension SettingRow {
         return .success(.integer(value))
     }
 
+    private func ratio(_ text: String) -> Result<SettingValue, ConfigurationProblem> {
+        let isPlain = !text.isEmpty && text.utf8.count <= 32 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
+        guard isPlain, let value = Double(text), (0...1).contains(value) else {
+            return .failure(problem("must be \(expectation), not `\(ConfigurationTree.excerpt(text))`"))
+        }
+        return .success(.decimal(value))
+    }
+
     private func check(text: String) -> Result<SettingValue, ConfigurationProblem> {
         switch kind {
         case .choice(let words):
@@ -216,6 +232,13 @@ extension SettingRow {
             }
         case .host:
             guard FileSystem.isAddress(text) else { return .failure(problem("must be an IP address or localhost")) }
+        case .name:
+            let isPlain = text.unicodeScalars.allSatisfy { !$0.properties.isWhitespace && $0.value >= 0x20 && $0.value != 0x7F }
+            guard (1...128).contains(text.count), isPlain else { return .failure(problem("must be \(expectation)")) }
+        case .url:
+            guard HTTPOrigin(parsing: text) != nil else {
+                return .failure(problem("must be \(expectation): no user, query or fragment, not `\(ConfigurationTree.excerpt(text))`"))
+            }
         default:
             guard !text.isEmpty, text.utf8.count <= 4_000, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
                 return .failure(problem("must be a path of 1–4000 bytes without control characters"))

@@ -31,7 +31,10 @@ extension Configuration {
                 object.add("minimum", raw: Array(String(range.lowerBound).utf8))
                 object.add("maximum", raw: Array(String(range.upperBound).utf8))
             case .choice(let words): object.add("values", raw: JSONObject.array(words))
-            case .bool, .host, .path, .roles: break
+            case .ratio:
+                object.add("minimum", raw: Array("0".utf8))
+                object.add("maximum", raw: Array("1".utf8))
+            case .bool, .host, .url, .name, .path, .roles: break
             }
             object.add("hot", row.isHot)
             object.add("secret", row.isSecret)
@@ -103,6 +106,7 @@ extension SettingValue {
         case .absent: return Array("null".utf8)
         case .bool(let value): return Array((value ? "true" : "false").utf8)
         case .integer(let value): return Array(String(value).utf8)
+        case .decimal(let value): return Array(SettingValue.text(of: value).utf8)
         case .text(let value): return JSONObject.string(value)
         case .roles(let roles):
             var object = JSONObject()

@@ -8,6 +8,8 @@ public enum SettingValue: Sendable, Equatable {
     case bool(Bool)
     /// A whole number.
     case integer(Int64)
+    /// A number with a fraction.
+    case decimal(Double)
     /// A word, address or path.
     case text(String)
     /// Roles by user id.
@@ -20,8 +22,14 @@ public enum SettingKind: Sendable, Equatable {
     case bool
     /// A whole number in the range.
     case integer(ClosedRange<Int64>)
+    /// A number from 0 to 1.
+    case ratio
     /// An IP address or `localhost`.
     case host
+    /// The `http` or `https` address of a service.
+    case url
+    /// A name of 1–128 visible characters.
+    case name
     /// A path of the file system.
     case path
     /// One of these words.
@@ -34,7 +42,10 @@ public enum SettingKind: Sendable, Equatable {
         switch self {
         case .bool: "boolean"
         case .integer: "integer"
+        case .ratio: "number"
         case .host: "address"
+        case .url: "URL"
+        case .name: "text"
         case .path: "path"
         case .choice: "word"
         case .roles: "mapping"
@@ -47,7 +58,9 @@ public enum SettingKind: Sendable, Equatable {
         case .integer(let range): "\(range.lowerBound)–\(range.upperBound)"
         case .choice(let words): words.joined(separator: ", ")
         case .roles: "user id: gateway, changefeed or exporter"
-        case .bool, .host, .path: ""
+        case .ratio: "0–1"
+        case .name: "1–128 visible characters"
+        case .bool, .host, .url, .path: ""
         }
     }
 }
@@ -156,6 +169,14 @@ extension Int: SettingConvertible {
     }
 }
 
+extension Double: SettingConvertible {
+    /// From `.decimal`.
+    public init?(setting value: SettingValue) {
+        guard case .decimal(let value) = value else { return nil }
+        self = value
+    }
+}
+
 extension String: SettingConvertible {
     /// From `.text`.
     public init?(setting value: SettingValue) {
@@ -209,8 +230,14 @@ extension SettingValue {
         case .absent: ""
         case .bool(let value): value ? "true" : "false"
         case .integer(let value): String(value)
+        case .decimal(let value): SettingValue.text(of: value)
         case .text(let value): value
         case .roles(let roles): roles.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.rawValue)" }.joined(separator: ",")
         }
     }
+}
+
+extension SettingValue {
+    /// Whole numbers without `.0`.
+    static func text(of value: Double) -> String { value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value) }
 }

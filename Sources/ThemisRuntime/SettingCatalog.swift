@@ -124,6 +124,25 @@ public enum Settings {
         "logging.max_files", .integer(1...1_000), .value(.integer(5)), bootstrap: true,
         "Log files kept, the current one included.")
 
+    // Traces.
+
+    /// Whether requests are recorded.
+    public static let tracingEnabled = Setting<Bool>(
+        "tracing.enabled", .bool, .value(.bool(false)), hot: true,
+        "Records spans of sampled requests and exports them, and the metrics of the set, to `tracing.otlp_endpoint`.")
+    /// The name of the set for collectors.
+    public static let tracingServiceName = Setting<String>(
+        "tracing.service_name", .name, .value(.text("themis")), hot: true, "`service.name` of everything that is exported.")
+    /// Where the collector is.
+    public static let tracingEndpoint = Setting<String?>(
+        "tracing.otlp_endpoint", .url, .value(.absent), hot: true,
+        "Base address of an OpenTelemetry collector for OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` are "
+            + "added.")
+    /// How many requests are recorded.
+    public static let tracingSampleRatio = Setting<Double>(
+        "tracing.sample_ratio", .ratio, .value(.decimal(0.01)), hot: true,
+        "Share of requests that are recorded when their caller does not say so; a caller's `traceparent` decides for itself.")
+
     // Memory and disk.
 
     /// The memory budget.
@@ -174,7 +193,7 @@ public enum Settings {
         requestTimeout.row, logLevel.row, logFormat.row, logFile.row, logRotationSize.row, logMaxFiles.row, memoryLimit.row,
         storagePath.row,
         blockCacheSize.row, memtableSize.row, maxOpenFiles.row, compression.row, bottommostCompression.row, durability.row,
-        walDirectory.row, minFree.row,
+        walDirectory.row, minFree.row, tracingEnabled.row, tracingServiceName.row, tracingEndpoint.row, tracingSampleRatio.row,
     ].sorted { $0.path < $1.path }
 
     private static let byPath: [String: SettingRow] = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
