@@ -1672,6 +1672,276 @@ void   themis__v1__metrics_push_request__free_unpacked
   assert(message->base.descriptor == &themis__v1__metrics_push_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   themis__v1__metrics_push_response__init
+                     (Themis__V1__MetricsPushResponse         *message)
+{
+  static const Themis__V1__MetricsPushResponse init_value = THEMIS__V1__METRICS_PUSH_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t themis__v1__metrics_push_response__get_packed_size
+                     (const Themis__V1__MetricsPushResponse *message)
+{
+  assert(message->base.descriptor == &themis__v1__metrics_push_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__metrics_push_response__pack
+                     (const Themis__V1__MetricsPushResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__metrics_push_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__metrics_push_response__pack_to_buffer
+                     (const Themis__V1__MetricsPushResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__metrics_push_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__MetricsPushResponse *
+       themis__v1__metrics_push_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__MetricsPushResponse *)
+     protobuf_c_message_unpack (&themis__v1__metrics_push_response__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__metrics_push_response__free_unpacked
+                     (Themis__V1__MetricsPushResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__metrics_push_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__spans_push_request__init
+                     (Themis__V1__SpansPushRequest         *message)
+{
+  static const Themis__V1__SpansPushRequest init_value = THEMIS__V1__SPANS_PUSH_REQUEST__INIT;
+  *message = init_value;
+}
+size_t themis__v1__spans_push_request__get_packed_size
+                     (const Themis__V1__SpansPushRequest *message)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__spans_push_request__pack
+                     (const Themis__V1__SpansPushRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__spans_push_request__pack_to_buffer
+                     (const Themis__V1__SpansPushRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__SpansPushRequest *
+       themis__v1__spans_push_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__SpansPushRequest *)
+     protobuf_c_message_unpack (&themis__v1__spans_push_request__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__spans_push_request__free_unpacked
+                     (Themis__V1__SpansPushRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__spans_push_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__spans_push_response__init
+                     (Themis__V1__SpansPushResponse         *message)
+{
+  static const Themis__V1__SpansPushResponse init_value = THEMIS__V1__SPANS_PUSH_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t themis__v1__spans_push_response__get_packed_size
+                     (const Themis__V1__SpansPushResponse *message)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__spans_push_response__pack
+                     (const Themis__V1__SpansPushResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__spans_push_response__pack_to_buffer
+                     (const Themis__V1__SpansPushResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__spans_push_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__SpansPushResponse *
+       themis__v1__spans_push_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__SpansPushResponse *)
+     protobuf_c_message_unpack (&themis__v1__spans_push_response__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__spans_push_response__free_unpacked
+                     (Themis__V1__SpansPushResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__spans_push_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__spans_take_request__init
+                     (Themis__V1__SpansTakeRequest         *message)
+{
+  static const Themis__V1__SpansTakeRequest init_value = THEMIS__V1__SPANS_TAKE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t themis__v1__spans_take_request__get_packed_size
+                     (const Themis__V1__SpansTakeRequest *message)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__spans_take_request__pack
+                     (const Themis__V1__SpansTakeRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__spans_take_request__pack_to_buffer
+                     (const Themis__V1__SpansTakeRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__SpansTakeRequest *
+       themis__v1__spans_take_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__SpansTakeRequest *)
+     protobuf_c_message_unpack (&themis__v1__spans_take_request__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__spans_take_request__free_unpacked
+                     (Themis__V1__SpansTakeRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__spans_take_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__span_group__init
+                     (Themis__V1__SpanGroup         *message)
+{
+  static const Themis__V1__SpanGroup init_value = THEMIS__V1__SPAN_GROUP__INIT;
+  *message = init_value;
+}
+size_t themis__v1__span_group__get_packed_size
+                     (const Themis__V1__SpanGroup *message)
+{
+  assert(message->base.descriptor == &themis__v1__span_group__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__span_group__pack
+                     (const Themis__V1__SpanGroup *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__span_group__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__span_group__pack_to_buffer
+                     (const Themis__V1__SpanGroup *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__span_group__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__SpanGroup *
+       themis__v1__span_group__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__SpanGroup *)
+     protobuf_c_message_unpack (&themis__v1__span_group__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__span_group__free_unpacked
+                     (Themis__V1__SpanGroup *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__span_group__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__spans_take_response__init
+                     (Themis__V1__SpansTakeResponse         *message)
+{
+  static const Themis__V1__SpansTakeResponse init_value = THEMIS__V1__SPANS_TAKE_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t themis__v1__spans_take_response__get_packed_size
+                     (const Themis__V1__SpansTakeResponse *message)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__spans_take_response__pack
+                     (const Themis__V1__SpansTakeResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__spans_take_response__pack_to_buffer
+                     (const Themis__V1__SpansTakeResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__spans_take_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__SpansTakeResponse *
+       themis__v1__spans_take_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__SpansTakeResponse *)
+     protobuf_c_message_unpack (&themis__v1__spans_take_response__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__spans_take_response__free_unpacked
+                     (Themis__V1__SpansTakeResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__spans_take_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   themis__v1__metrics_read_request__init
                      (Themis__V1__MetricsReadRequest         *message)
 {
@@ -4427,6 +4697,312 @@ const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor =
   themis__v1__metrics_push_request__field_indices_by_name,
   1,  themis__v1__metrics_push_request__number_ranges,
   (ProtobufCMessageInit) themis__v1__metrics_push_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__metrics_push_response__field_descriptors[1] =
+{
+  {
+    "span_credit",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__MetricsPushResponse, span_credit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__metrics_push_response__field_indices_by_name[] = {
+  0,   /* field[0] = span_credit */
+};
+static const ProtobufCIntRange themis__v1__metrics_push_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor themis__v1__metrics_push_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.MetricsPushResponse",
+  "MetricsPushResponse",
+  "Themis__V1__MetricsPushResponse",
+  "themis.v1",
+  sizeof(Themis__V1__MetricsPushResponse),
+  1,
+  themis__v1__metrics_push_response__field_descriptors,
+  themis__v1__metrics_push_response__field_indices_by_name,
+  1,  themis__v1__metrics_push_response__number_ranges,
+  (ProtobufCMessageInit) themis__v1__metrics_push_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__spans_push_request__field_descriptors[1] =
+{
+  {
+    "spans",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansPushRequest, spans),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__spans_push_request__field_indices_by_name[] = {
+  0,   /* field[0] = spans */
+};
+static const ProtobufCIntRange themis__v1__spans_push_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor themis__v1__spans_push_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.SpansPushRequest",
+  "SpansPushRequest",
+  "Themis__V1__SpansPushRequest",
+  "themis.v1",
+  sizeof(Themis__V1__SpansPushRequest),
+  1,
+  themis__v1__spans_push_request__field_descriptors,
+  themis__v1__spans_push_request__field_indices_by_name,
+  1,  themis__v1__spans_push_request__number_ranges,
+  (ProtobufCMessageInit) themis__v1__spans_push_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__spans_push_response__field_descriptors[1] =
+{
+  {
+    "span_credit",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansPushResponse, span_credit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__spans_push_response__field_indices_by_name[] = {
+  0,   /* field[0] = span_credit */
+};
+static const ProtobufCIntRange themis__v1__spans_push_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor themis__v1__spans_push_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.SpansPushResponse",
+  "SpansPushResponse",
+  "Themis__V1__SpansPushResponse",
+  "themis.v1",
+  sizeof(Themis__V1__SpansPushResponse),
+  1,
+  themis__v1__spans_push_response__field_descriptors,
+  themis__v1__spans_push_response__field_indices_by_name,
+  1,  themis__v1__spans_push_response__number_ranges,
+  (ProtobufCMessageInit) themis__v1__spans_push_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__spans_take_request__field_descriptors[2] =
+{
+  {
+    "arrived",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansTakeRequest, arrived),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wait_ms",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansTakeRequest, wait_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__spans_take_request__field_indices_by_name[] = {
+  0,   /* field[0] = arrived */
+  1,   /* field[1] = wait_ms */
+};
+static const ProtobufCIntRange themis__v1__spans_take_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor themis__v1__spans_take_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.SpansTakeRequest",
+  "SpansTakeRequest",
+  "Themis__V1__SpansTakeRequest",
+  "themis.v1",
+  sizeof(Themis__V1__SpansTakeRequest),
+  2,
+  themis__v1__spans_take_request__field_descriptors,
+  themis__v1__spans_take_request__field_indices_by_name,
+  1,  themis__v1__spans_take_request__number_ranges,
+  (ProtobufCMessageInit) themis__v1__spans_take_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__span_group__field_descriptors[4] =
+{
+  {
+    "role",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpanGroup, role),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instance",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpanGroup, instance),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpanGroup, version),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spans",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpanGroup, spans),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__span_group__field_indices_by_name[] = {
+  1,   /* field[1] = instance */
+  0,   /* field[0] = role */
+  3,   /* field[3] = spans */
+  2,   /* field[2] = version */
+};
+static const ProtobufCIntRange themis__v1__span_group__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor themis__v1__span_group__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.SpanGroup",
+  "SpanGroup",
+  "Themis__V1__SpanGroup",
+  "themis.v1",
+  sizeof(Themis__V1__SpanGroup),
+  4,
+  themis__v1__span_group__field_descriptors,
+  themis__v1__span_group__field_indices_by_name,
+  1,  themis__v1__span_group__number_ranges,
+  (ProtobufCMessageInit) themis__v1__span_group__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__spans_take_response__field_descriptors[3] =
+{
+  {
+    "groups",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Themis__V1__SpansTakeResponse, n_groups),
+    offsetof(Themis__V1__SpansTakeResponse, groups),
+    &themis__v1__span_group__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "batch",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansTakeResponse, batch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "leads",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__SpansTakeResponse, leads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__spans_take_response__field_indices_by_name[] = {
+  1,   /* field[1] = batch */
+  0,   /* field[0] = groups */
+  2,   /* field[2] = leads */
+};
+static const ProtobufCIntRange themis__v1__spans_take_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor themis__v1__spans_take_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.SpansTakeResponse",
+  "SpansTakeResponse",
+  "Themis__V1__SpansTakeResponse",
+  "themis.v1",
+  sizeof(Themis__V1__SpansTakeResponse),
+  3,
+  themis__v1__spans_take_response__field_descriptors,
+  themis__v1__spans_take_response__field_indices_by_name,
+  1,  themis__v1__spans_take_response__number_ranges,
+  (ProtobufCMessageInit) themis__v1__spans_take_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor themis__v1__metrics_read_request__field_descriptors[1] =

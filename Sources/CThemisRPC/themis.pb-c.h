@@ -52,6 +52,12 @@ typedef struct Themis__V1__PingResponse Themis__V1__PingResponse;
 typedef struct Themis__V1__TextResponse Themis__V1__TextResponse;
 typedef struct Themis__V1__ConfigRequest Themis__V1__ConfigRequest;
 typedef struct Themis__V1__MetricsPushRequest Themis__V1__MetricsPushRequest;
+typedef struct Themis__V1__MetricsPushResponse Themis__V1__MetricsPushResponse;
+typedef struct Themis__V1__SpansPushRequest Themis__V1__SpansPushRequest;
+typedef struct Themis__V1__SpansPushResponse Themis__V1__SpansPushResponse;
+typedef struct Themis__V1__SpansTakeRequest Themis__V1__SpansTakeRequest;
+typedef struct Themis__V1__SpanGroup Themis__V1__SpanGroup;
+typedef struct Themis__V1__SpansTakeResponse Themis__V1__SpansTakeResponse;
 typedef struct Themis__V1__MetricsReadRequest Themis__V1__MetricsReadRequest;
 typedef struct Themis__V1__MetricsReadResponse Themis__V1__MetricsReadResponse;
 
@@ -700,6 +706,91 @@ struct  Themis__V1__MetricsPushRequest
 #define THEMIS__V1__METRICS_PUSH_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__metrics_push_request__descriptor) \
     , {0,NULL}, 0 }
+
+
+/*
+ * How many spans the core takes in this process's next SpansPush; 0 while no exporter is connected.
+ */
+struct  Themis__V1__MetricsPushResponse
+{
+  ProtobufCMessage base;
+  uint32_t span_credit;
+};
+#define THEMIS__V1__METRICS_PUSH_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__metrics_push_response__descriptor) \
+    , 0 }
+
+
+struct  Themis__V1__SpansPushRequest
+{
+  ProtobufCMessage base;
+  /*
+   * span encoding, docs/rpc.md
+   */
+  ProtobufCBinaryData spans;
+};
+#define THEMIS__V1__SPANS_PUSH_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__spans_push_request__descriptor) \
+    , {0,NULL} }
+
+
+struct  Themis__V1__SpansPushResponse
+{
+  ProtobufCMessage base;
+  uint32_t span_credit;
+};
+#define THEMIS__V1__SPANS_PUSH_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__spans_push_response__descriptor) \
+    , 0 }
+
+
+/*
+ * Asks for spans, and says that the batch before has arrived.
+ */
+struct  Themis__V1__SpansTakeRequest
+{
+  ProtobufCMessage base;
+  /*
+   * SpansTakeResponse.batch; 0 = none
+   */
+  uint64_t arrived;
+  uint32_t wait_ms;
+};
+#define THEMIS__V1__SPANS_TAKE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__spans_take_request__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Spans of one process.
+ */
+struct  Themis__V1__SpanGroup
+{
+  ProtobufCMessage base;
+  char *role;
+  char *instance;
+  char *version;
+  ProtobufCBinaryData spans;
+};
+#define THEMIS__V1__SPAN_GROUP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__span_group__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL} }
+
+
+struct  Themis__V1__SpansTakeResponse
+{
+  ProtobufCMessage base;
+  size_t n_groups;
+  Themis__V1__SpanGroup **groups;
+  uint64_t batch;
+  /*
+   * of all exporters this one also exports the metrics
+   */
+  protobuf_c_boolean leads;
+};
+#define THEMIS__V1__SPANS_TAKE_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__spans_take_response__descriptor) \
+    , 0,NULL, 0, 0 }
 
 
 struct  Themis__V1__MetricsReadRequest
@@ -1425,6 +1516,120 @@ Themis__V1__MetricsPushRequest *
 void   themis__v1__metrics_push_request__free_unpacked
                      (Themis__V1__MetricsPushRequest *message,
                       ProtobufCAllocator *allocator);
+/* Themis__V1__MetricsPushResponse methods */
+void   themis__v1__metrics_push_response__init
+                     (Themis__V1__MetricsPushResponse         *message);
+size_t themis__v1__metrics_push_response__get_packed_size
+                     (const Themis__V1__MetricsPushResponse   *message);
+size_t themis__v1__metrics_push_response__pack
+                     (const Themis__V1__MetricsPushResponse   *message,
+                      uint8_t             *out);
+size_t themis__v1__metrics_push_response__pack_to_buffer
+                     (const Themis__V1__MetricsPushResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__MetricsPushResponse *
+       themis__v1__metrics_push_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__metrics_push_response__free_unpacked
+                     (Themis__V1__MetricsPushResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__SpansPushRequest methods */
+void   themis__v1__spans_push_request__init
+                     (Themis__V1__SpansPushRequest         *message);
+size_t themis__v1__spans_push_request__get_packed_size
+                     (const Themis__V1__SpansPushRequest   *message);
+size_t themis__v1__spans_push_request__pack
+                     (const Themis__V1__SpansPushRequest   *message,
+                      uint8_t             *out);
+size_t themis__v1__spans_push_request__pack_to_buffer
+                     (const Themis__V1__SpansPushRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__SpansPushRequest *
+       themis__v1__spans_push_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__spans_push_request__free_unpacked
+                     (Themis__V1__SpansPushRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__SpansPushResponse methods */
+void   themis__v1__spans_push_response__init
+                     (Themis__V1__SpansPushResponse         *message);
+size_t themis__v1__spans_push_response__get_packed_size
+                     (const Themis__V1__SpansPushResponse   *message);
+size_t themis__v1__spans_push_response__pack
+                     (const Themis__V1__SpansPushResponse   *message,
+                      uint8_t             *out);
+size_t themis__v1__spans_push_response__pack_to_buffer
+                     (const Themis__V1__SpansPushResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__SpansPushResponse *
+       themis__v1__spans_push_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__spans_push_response__free_unpacked
+                     (Themis__V1__SpansPushResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__SpansTakeRequest methods */
+void   themis__v1__spans_take_request__init
+                     (Themis__V1__SpansTakeRequest         *message);
+size_t themis__v1__spans_take_request__get_packed_size
+                     (const Themis__V1__SpansTakeRequest   *message);
+size_t themis__v1__spans_take_request__pack
+                     (const Themis__V1__SpansTakeRequest   *message,
+                      uint8_t             *out);
+size_t themis__v1__spans_take_request__pack_to_buffer
+                     (const Themis__V1__SpansTakeRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__SpansTakeRequest *
+       themis__v1__spans_take_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__spans_take_request__free_unpacked
+                     (Themis__V1__SpansTakeRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__SpanGroup methods */
+void   themis__v1__span_group__init
+                     (Themis__V1__SpanGroup         *message);
+size_t themis__v1__span_group__get_packed_size
+                     (const Themis__V1__SpanGroup   *message);
+size_t themis__v1__span_group__pack
+                     (const Themis__V1__SpanGroup   *message,
+                      uint8_t             *out);
+size_t themis__v1__span_group__pack_to_buffer
+                     (const Themis__V1__SpanGroup   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__SpanGroup *
+       themis__v1__span_group__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__span_group__free_unpacked
+                     (Themis__V1__SpanGroup *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__SpansTakeResponse methods */
+void   themis__v1__spans_take_response__init
+                     (Themis__V1__SpansTakeResponse         *message);
+size_t themis__v1__spans_take_response__get_packed_size
+                     (const Themis__V1__SpansTakeResponse   *message);
+size_t themis__v1__spans_take_response__pack
+                     (const Themis__V1__SpansTakeResponse   *message,
+                      uint8_t             *out);
+size_t themis__v1__spans_take_response__pack_to_buffer
+                     (const Themis__V1__SpansTakeResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__SpansTakeResponse *
+       themis__v1__spans_take_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__spans_take_response__free_unpacked
+                     (Themis__V1__SpansTakeResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Themis__V1__MetricsReadRequest methods */
 void   themis__v1__metrics_read_request__init
                      (Themis__V1__MetricsReadRequest         *message);
@@ -1576,6 +1781,24 @@ typedef void (*Themis__V1__ConfigRequest_Closure)
 typedef void (*Themis__V1__MetricsPushRequest_Closure)
                  (const Themis__V1__MetricsPushRequest *message,
                   void *closure_data);
+typedef void (*Themis__V1__MetricsPushResponse_Closure)
+                 (const Themis__V1__MetricsPushResponse *message,
+                  void *closure_data);
+typedef void (*Themis__V1__SpansPushRequest_Closure)
+                 (const Themis__V1__SpansPushRequest *message,
+                  void *closure_data);
+typedef void (*Themis__V1__SpansPushResponse_Closure)
+                 (const Themis__V1__SpansPushResponse *message,
+                  void *closure_data);
+typedef void (*Themis__V1__SpansTakeRequest_Closure)
+                 (const Themis__V1__SpansTakeRequest *message,
+                  void *closure_data);
+typedef void (*Themis__V1__SpanGroup_Closure)
+                 (const Themis__V1__SpanGroup *message,
+                  void *closure_data);
+typedef void (*Themis__V1__SpansTakeResponse_Closure)
+                 (const Themis__V1__SpansTakeResponse *message,
+                  void *closure_data);
 typedef void (*Themis__V1__MetricsReadRequest_Closure)
                  (const Themis__V1__MetricsReadRequest *message,
                   void *closure_data);
@@ -1625,6 +1848,12 @@ extern const ProtobufCMessageDescriptor themis__v1__ping_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__text_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__config_request__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__metrics_push_response__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__spans_push_request__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__spans_push_response__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__spans_take_request__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__span_group__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__spans_take_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__metrics_read_request__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__metrics_read_response__descriptor;
 

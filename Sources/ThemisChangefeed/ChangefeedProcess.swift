@@ -50,6 +50,7 @@ import ThemisTelemetry
         link.onSettings = { [weak self] values in
             guard let self else { return }
             self.configuration = self.configuration.taking(shared: values).configuration
+            context.telemetry.spans.obey(self.configuration)
             state.isEnabled = self.configuration[Settings.cdc]
             if !state.isEnabled { feed.endStreams(reason: "feature_off", spreadMilliseconds: Self.spreadMilliseconds) }
             server.requestTimeoutMilliseconds = self.configuration[Settings.requestTimeout]

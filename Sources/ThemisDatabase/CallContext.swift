@@ -1,5 +1,6 @@
 import Synchronization
 import ThemisBase
+public import ThemisTelemetry
 
 /// Told from outside that nobody waits for an answer any more. Any thread.
 public final class CancellationFlag: Sendable {
@@ -21,11 +22,14 @@ public struct CallContext: Sendable {
     public var deadlineNanoseconds: UInt64
     /// Set by the caller when it goes away.
     public var cancellation: CancellationFlag?
+    /// The span that the steps of the work stand under; nil when they are not recorded.
+    public var span: ActiveSpan?
 
-    /// Without arguments: no deadline, never cancelled.
-    public init(deadlineNanoseconds: UInt64 = .max, cancellation: CancellationFlag? = nil) {
+    /// Without arguments: no deadline, never cancelled, not recorded.
+    public init(deadlineNanoseconds: UInt64 = .max, cancellation: CancellationFlag? = nil, span: ActiveSpan? = nil) {
         self.deadlineNanoseconds = deadlineNanoseconds
         self.cancellation = cancellation
+        self.span = span
     }
 
     /// - Throws: `cancelled` or `deadline_exceeded`.

@@ -80,6 +80,7 @@ final class Committer: Sendable {
 
     /// Accepts a write. Refusals are answered at once, on this thread.
     func submit(_ write: PendingWrite) {
+        if write.call.span != nil { write.submittedNanoseconds = telemetry.time.monotonicNanoseconds() }
         let refusal: ThemisError? =
             stopped.withLock { $0 }
             ?? inbox.withLock { inbox in
@@ -189,6 +190,8 @@ final class Committer: Sendable {
 
     /// Ends a batch that came back from the log; what is in the log now.
     private func conclude(_ batch: OpenBatch, _ event: CommitLog.Event) -> OpenBatch? {
+        var batch = batch
+        batch.storedNanoseconds = telemetry.time.monotonicNanoseconds()
         switch event {
         case .failed(let error):
             refuse(batch, error)
@@ -281,11 +284,14 @@ final class Committer: Sendable {
         let isDurable = options.durability == .sync
         published.publish(batch, isDurable: isDurable)
         if batch.sentNanoseconds != 0 {
-            metrics.seconds.observe(Double(telemetry.time.monotonicNanoseconds() - batch.sentNanoseconds) / 1e9)
+            metrics.seconds.observe(Double(batch.storedNanoseconds - batch.sentNanoseconds) / 1e9)
         }
         // The feed before the writers: who has an answer finds its change.
         published.notify()
-        for write in batch.writes { answer(write, isDurable) }
+        for write in batch.writes {
+            if write.call.span != nil { write.record(batch, isDurable: isDurable) }
+            answer(write, isDurable)
+        }
         release(batch.writes)
     }
 
@@ -310,6 +316,7 @@ final class Committer: Sendable {
         order.reset()
         published.announce(ordered: published.visibleSequence)
         let answer = isUnknown ? Self.unknown(error) : error.with(outcome: .notCommitted)
+        for write in batch.writes where write.call.span != nil { write.record(batch, error: error) }
         fail(batch.writes, answer)
         fail(follower.writes, isUnknown ? Self.stoppedError : answer)
         telemetry.log.error("a batch of writes was refused", [(.error, error.code.word), (.count, String(batch.operations))])

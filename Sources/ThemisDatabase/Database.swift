@@ -130,6 +130,7 @@ public final class Database: Sendable {
 
     private func submit(_ operations: [WriteOperation], _ completion: PendingWrite.Completion, _ context: WriteContext) {
         let write = PendingWrite(completion, admitting: operations, call: context.call)
+        let begun = context.call.span == nil ? 0 : telemetry.time.monotonicNanoseconds()
         do throws(ThemisError) {
             if let refusal = context.call.refusal(atNanoseconds: telemetry.time.monotonicNanoseconds()) { throw refusal }
             for (index, operation) in operations.enumerated() {
@@ -158,6 +159,7 @@ public final class Database: Sendable {
         } catch {
             return write.fail(error.code.status >= 500 ? error.with(outcome: .notCommitted) : error)
         }
+        context.call.span?.record("prepare", from: begun)
         committer.submit(write)
     }
 

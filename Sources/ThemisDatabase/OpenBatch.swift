@@ -23,6 +23,8 @@ struct OpenBatch: Sendable {
     var operations = 0
     /// When it left for the log, on the monotonic clock.
     var sentNanoseconds: UInt64 = 0
+    /// When the log had stored it.
+    var storedNanoseconds: UInt64 = 0
 
     /// Nobody waits and nothing is to be written.
     var isEmpty: Bool { writes.isEmpty && bytes.isEmpty }

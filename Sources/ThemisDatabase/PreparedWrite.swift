@@ -114,6 +114,8 @@ final class PendingWrite: @unchecked Sendable {
     /// What admission counted.
     let admittedBytes: Int
     let admittedOperations: Int
+    /// When it was handed to the committer, by the monotonic clock; set only for writes that are recorded.
+    var submittedNanoseconds: UInt64 = 0
     /// How often it went back because something else had changed its entity.
     var attempts = 0
     /// What each operation did; for a group also what failed.

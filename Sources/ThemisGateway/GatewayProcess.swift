@@ -47,6 +47,7 @@ import ThemisTelemetry
             let taken = self.configuration.taking(shared: values)
             self.configuration = taken.configuration
             server.requestTimeoutMilliseconds = taken.configuration[Settings.requestTimeout]
+            context.telemetry.spans.obey(taken.configuration)
             state.isOn = taken.configuration[Settings.cdc]
             if !state.isOn { feed?.endStreams(reason: "feature_off", spreadMilliseconds: Self.spreadMilliseconds) }
         }

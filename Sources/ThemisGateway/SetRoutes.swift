@@ -97,7 +97,7 @@ import ThemisTelemetry
             let core = gateway.placement.main
             let metadata = CoreLink.metadata(milliseconds: Self.sideMilliseconds, scopes: .metricsRead)
             let own = MetricsPushRequest(snapshot: gateway.telemetry.metrics.snapshot().encoded(), bootID: gateway.bootID)
-            try await core.metricsPush(own, metadata)
+            _ = try await core.metricsPush(own, metadata)
             let answer = try await core.metricsRead(MetricsReadRequest(), metadata)
             return try MetricSnapshot(decoding: answer.snapshot).completed()
         } catch {

@@ -37,7 +37,9 @@ import ThemisTelemetry
             telemetry: context.telemetry
         ) { service.handle($0) }
         service.server = server
+        context.telemetry.spans.obey(context.configuration)
         try server.start()
+        service.spans.start()
         startUpkeep()
         context.telemetry.log.info(
             "core ready", [(.sequence, String(core.database.durableSequence)), (.epoch, core.database.epoch)])

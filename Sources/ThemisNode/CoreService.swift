@@ -14,6 +14,10 @@ import ThemisTelemetry
     let context: ServiceContext
     let commits: CommitSignal
     let aggregator = MetricAggregator()
+    /// The spans of the set, for exporters.
+    private(set) lazy var spans = SpanHub(role: context.role.rawValue, instance: context.instance, telemetry: telemetry) { [weak self] in
+        Set((self?.server?.peers() ?? []).map(\.connection))
+    }
     /// Open ChangesFollow streams.
     var followers = 0
     /// Long polls that wait for a commit.
@@ -60,6 +64,8 @@ import ThemisTelemetry
         case .jobCancel: jobCancel(call)
         case .flush: flush(call)
         case .compact: compact(call)
+        case .spansPush: spansPush(call)
+        case .spansTake: spansTake(call)
         default: call.fail(ThemisError(.notImplemented, "method \(call.method.name) is not served by this core"))
         }
     }
@@ -113,6 +119,7 @@ import ThemisTelemetry
     }
 
     private nonisolated static func run(_ call: RPCServerCall, _ body: () throws(ThemisError) -> Void) {
+        if let span = call.span { span.record("queue", from: call.arrivedNanoseconds) }
         guard !call.isCancelled else { return call.reply(failing: ThemisError(.cancelled, "the caller went away", outcome: .notCommitted)) }
         do throws(ThemisError) { try body() } catch { call.reply(failing: error) }
     }
@@ -154,7 +161,7 @@ extension RPCServerCall {
     func context() -> CallContext {
         let flag = CancellationFlag()
         onCancel = { flag.cancel() }
-        return CallContext(deadlineNanoseconds: deadlineNanoseconds ?? .max, cancellation: flag)
+        return CallContext(deadlineNanoseconds: deadlineNanoseconds ?? .max, cancellation: flag, span: span)
     }
 }
 

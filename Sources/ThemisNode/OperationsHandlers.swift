@@ -71,7 +71,7 @@ extension CoreService {
             guard aggregator.add(instance: peer.instance, role: peer.role.word, bootID: request.bootID, snapshot: snapshot) else {
                 throw ThemisError(.overloaded, "too many instances report metrics to this core", retryAfterSeconds: 60)
             }
-            call.respond(EmptyMessage())
+            call.respond(MetricsPushResponse(spanCredit: spans.credit))
         } catch {
             call.fail(error)
         }

@@ -156,12 +156,17 @@ extension RPCMethod {
     /// Compacts a key space, as a job.
     public static let compact = RPCMethod(69, "Compact", .control, .admin)
 
+    /// Gives the core a sidecar's finished spans.
+    public static let spansPush = RPCMethod(70, "SpansPush", .control, [], also: [.changefeed, .exporter])
+    /// Takes the spans of the set, and waits for some.
+    public static let spansTake = RPCMethod(71, "SpansTake", .control, .metricsRead, also: [.exporter], isEndless: true)
+
     /// Every row, in the order of their numbers.
     public static let all: [RPCMethod] = [
         write, writeAtomic, writeStream, get, multiGet, list, export, deleteRange, tableList, tableGet, tablePut, tableDrop,
         tableTruncate,
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
-        flush, compact,
+        flush, compact, spansPush, spansTake,
     ]
 
     /// By number, with nil in the gaps: asked for every request.

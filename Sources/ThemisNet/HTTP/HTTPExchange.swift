@@ -40,6 +40,8 @@ public import ThemisTelemetry
     private var answeredStatus = 0
     private var answeredBytes = 0
     private var task: Task<Void, Never>?
+    /// Nil for requests that are not recorded.
+    private var span: ActiveSpan?
     /// Milliseconds of the monotonic clock; nil without a bound.
     private(set) var deadlineMilliseconds: Int64?
 
@@ -71,13 +73,9 @@ public import ThemisTelemetry
     /// The client as `address:port`.
     public var peer: String { connection?.stream.peer ?? "" }
 
-    /// This request's position in its trace: the caller's trace continued by a new span, or a new trace.
-    public private(set) lazy var traceparent: Traceparent = {
-        if let text = head.fields["traceparent"], let parent = Traceparent(parsing: text) {
-            return parent.child(using: &server.random)
-        }
-        return Traceparent(isSampled: false, using: &server.random)
-    }()
+    /// The position that calls made for this request name as theirs: the request's own span or, when it is not recorded, the position
+    /// that the caller gave. Nil without either.
+    public var traceparent: Traceparent? { span?.context ?? callerPosition }
 
     /// Milliseconds until the deadline, at least 0; nil for requests without one.
     public var remainingMilliseconds: Int64? {
@@ -111,6 +109,7 @@ public import ThemisTelemetry
 
     /// Finds the route, checks what can be checked without the handler, and starts the handler.
     func start() {
+        if server.telemetry.spans.isEnabled { span = beginSpan() }
         do throws(ThemisError) {
             let index = try matched()
             routeIndex = index
@@ -359,6 +358,7 @@ public import ThemisTelemetry
     private func observeOnce() { observe(status: answeredStatus) }
 
     private func observe(status: Int) {
+        if let span { endSpan(span, status: status, route: route) }
         guard let observer = server.observer else { return }
         let elapsed = server.telemetry.time.monotonicNanoseconds() - startedNanoseconds
         observer(

@@ -1,5 +1,6 @@
 import ThemisBase
 import ThemisNet
+import ThemisTelemetry
 
 /// One call of a client, from its start to its end; a connection may be lost and another one found in between.
 ///
@@ -19,7 +20,7 @@ import ThemisNet
     typealias Completion = @NetLoop (Result<UnsafeRawBufferPointer, ThemisError>) -> Void
 
     let method: RPCMethod
-    let metadata: RequestMetadata
+    private(set) var metadata: RequestMetadata
     let body: [UInt8]
     /// When it is worth nothing any more, by the monotonic clock.
     let deadlineNanoseconds: UInt64?
@@ -32,6 +33,8 @@ import ThemisNet
     var connection: UInt64 = 0
     var assembler: MessageAssembler?
     private var completion: Completion?
+    /// Nil for calls that are not recorded.
+    private var span: ActiveSpan?
 
     // Streams.
     /// Set when a stream is over: nil in order, or why.
@@ -62,10 +65,35 @@ import ThemisNet
         return UInt32(clamping: max(1, left))
     }
 
+    /// Records the call as a step of `parent`; the core's work stands under it.
+    func beginSpan(under parent: Traceparent, _ recorder: SpanRecorder, socket: String, _ nowNanoseconds: UInt64) {
+        guard let span = recorder.continue(method.name, under: parent, .client, isRemote: false, atNanoseconds: nowNanoseconds) else {
+            return
+        }
+        span.set(.rpcSystem, "themis")
+        span.set(.rpcMethod, method.name)
+        span.set(.dbSystem, "themis")
+        span.set(.dbOperation, method.name)
+        span.set(.serverAddress, socket)
+        span.set(.transport, "unix")
+        self.span = span
+        metadata.trace = span.context
+    }
+
+    private func endSpan(_ error: ThemisError?) {
+        guard let span else { return }
+        if let error {
+            span.set(.rpcStatus, error.code.word)
+            span.fail(error.code.word)
+        }
+        span.end()
+    }
+
     // MARK: Unary
 
     func succeed(_ body: UnsafeRawBufferPointer) {
         place = .done
+        endSpan(nil)
         let action = unsafe completion
         unsafe completion = nil
         unsafe action?(.success(body))
@@ -75,6 +103,7 @@ import ThemisNet
     func fail(_ error: ThemisError) {
         guard place != .done else { return }
         place = .done
+        endSpan(error)
         let action = unsafe completion
         unsafe completion = nil
         unsafe action?(.failure(error))
@@ -101,6 +130,7 @@ import ThemisNet
     /// The server has ended the stream: in order, or with an error.
     func endStream(_ error: ThemisError?) {
         place = .done
+        endSpan(error)
         if streamEnd == nil { streamEnd = .some(error) }
         started.fire()
         readable.fire()

@@ -115,8 +115,10 @@ extension RPCClient {
     }
 
     /// Gives the core this process's metrics.
-    public func metricsPush(_ request: MetricsPushRequest, _ metadata: RequestMetadata) async throws(ThemisError) {
-        _ = try await call(.metricsPush, metadata, request, answer: EmptyMessage.self)
+    public func metricsPush(
+        _ request: MetricsPushRequest, _ metadata: RequestMetadata
+    ) async throws(ThemisError) -> MetricsPushResponse {
+        try await call(.metricsPush, metadata, request)
     }
 
     /// Reads the metrics of the whole set.
@@ -124,6 +126,16 @@ extension RPCClient {
         _ request: MetricsReadRequest, _ metadata: RequestMetadata
     ) async throws(ThemisError) -> MetricsReadResponse {
         try await call(.metricsRead, metadata, request)
+    }
+
+    /// Gives the core this process's finished spans.
+    public func spansPush(_ request: SpansPushRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> SpansPushResponse {
+        try await call(.spansPush, metadata, request)
+    }
+
+    /// Takes the spans of the set, and waits for some.
+    public func spansTake(_ request: SpansTakeRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> SpansTakeResponse {
+        try await call(.spansTake, metadata, request)
     }
 
     /// Reads all jobs.

@@ -2,8 +2,8 @@ public import ThemisBase
 public import ThemisNet
 public import ThemisTelemetry
 
-/// What every sidecar does with its connection to the core: reports its metrics each second, and takes over the settings that the
-/// core holds for the whole set. Lives on the loop.
+/// What every sidecar does with its connection to the core: reports its metrics each second and its spans as they come, and takes over
+/// the settings that the core holds for the whole set. Lives on the loop.
 @NetLoop public final class CoreLink {
     /// The connection.
     public let client: RPCClient
@@ -14,6 +14,7 @@ public import ThemisTelemetry
 
     private let telemetry: Telemetry
     private let bootID: UInt64
+    private let spans: SpanPush
     private var second: LoopTimer?
     private var isPushing = false
     private var lacksSettings = false
@@ -24,6 +25,7 @@ public import ThemisTelemetry
         self.client = client
         self.bootID = bootID
         self.telemetry = telemetry
+        spans = SpanPush(client, telemetry)
     }
 
     /// Connects and keeps connected.
@@ -47,11 +49,13 @@ public import ThemisTelemetry
         }
         second.scheduleRepeating(milliseconds: 1_000)
         self.second = second
+        spans.start()
     }
 
     /// Reports the metrics a last time, and ends the connection.
     public func stop() async {
         second = nil
+        await spans.stop()
         if client.state.isConnected, !isPushing { await pushMetrics() }
         client.stop()
     }
@@ -78,7 +82,8 @@ public import ThemisTelemetry
     private func pushMetrics() async {
         let request = MetricsPushRequest(snapshot: telemetry.metrics.snapshot().encoded(), bootID: bootID)
         do throws(ThemisError) {
-            try await client.metricsPush(request, Self.metadata(milliseconds: 1_000))
+            let answer = try await client.metricsPush(request, Self.metadata(milliseconds: 1_000))
+            spans.credit = Int(answer.spanCredit)
         } catch {
             // Values are absolute: the next push says the same.
             telemetry.log.debug("metrics not pushed", [(.error, error.code.word)])

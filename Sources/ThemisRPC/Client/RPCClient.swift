@@ -178,9 +178,11 @@ public import ThemisTelemetry
         guard body.count <= Limits.messageBytes else {
             throw ThemisError(.bodyTooLarge, "an RPC message has at most \(Limits.messageBytes) bytes")
         }
-        return ClientCall(
-            method, metadata, body, nowNanoseconds: telemetry.time.monotonicNanoseconds(),
-            connectWaitMilliseconds: options.connectWaitMilliseconds)
+        let now = telemetry.time.monotonicNanoseconds()
+        let call = ClientCall(
+            method, metadata, body, nowNanoseconds: now, connectWaitMilliseconds: options.connectWaitMilliseconds)
+        if let trace = metadata.trace, trace.isSampled { call.beginSpan(under: trace, telemetry.spans, socket: options.socketPath, now) }
+        return call
     }
 
     private func submit(_ call: ClientCall) {
@@ -198,6 +200,9 @@ public import ThemisTelemetry
         }
         if let deadline = call.deadlineNanoseconds { schedule(deadline) }
     }
+
+    /// Whether calls wait for a connection or a free place in flight.
+    var hasWaitingCalls: Bool { firstWaiting < waiting.count }
 
     /// Sends what waits, as far as the connection takes it.
     func sendWaiting() {

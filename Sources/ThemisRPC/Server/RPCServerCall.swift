@@ -1,6 +1,7 @@
 import Synchronization
 public import ThemisBase
 public import ThemisNet
+public import ThemisTelemetry
 
 /// A request that the core works on: what was asked, by whom, until when, and how to answer.
 ///
@@ -19,6 +20,8 @@ public import ThemisNet
     public nonisolated let arrivedNanoseconds: UInt64
     /// When the answer is worth nothing any more, by the monotonic clock; nil without a deadline. The wait in any queue counts.
     public nonisolated let deadlineNanoseconds: UInt64?
+    /// The span of the call; nil when it is not recorded. Ends with the answer.
+    public nonisolated let span: ActiveSpan?
 
     /// Called once when the caller gives up, the deadline has passed at the caller, or the connection breaks. The call must still
     /// end.
@@ -47,7 +50,7 @@ public import ThemisNet
 
     init(
         _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: AdmittedPeer,
-        arrivedNanoseconds: UInt64, completions: CompletionQueue, traffic: CallTraffic?
+        arrivedNanoseconds: UInt64, completions: CompletionQueue, traffic: CallTraffic?, span: ActiveSpan?
     ) {
         self.connection = connection
         self.stream = stream
@@ -59,6 +62,7 @@ public import ThemisNet
             metadata.deadlineMilliseconds == 0 ? nil : arrivedNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
         self.completions = completions
         self.traffic = traffic
+        self.span = span
         unsafe borrowed = nil
     }
 
@@ -124,7 +128,13 @@ public import ThemisNet
     public func respond(_ body: [UInt8]) { end()?.respond(self) { out throws(ThemisError) in out.append(body) } }
 
     /// Ends the call with an error, also in the middle of a stream.
-    public func fail(_ error: ThemisError) { end()?.fail(self, error) }
+    public func fail(_ error: ThemisError) {
+        if let span, connection != nil {
+            span.set(.rpcStatus, error.code.word)
+            span.fail(error.code.word)
+        }
+        end()?.fail(self, error)
+    }
 
     /// Answers from any thread. Replies of one burst reach the loop by one wake-up.
     public nonisolated func reply(_ message: some RPCMessage) {
@@ -141,8 +151,15 @@ public import ThemisNet
     private func end() -> ServerConnection? {
         guard let connection else { return nil }
         self.connection = nil
+        endSpan()
         forgetClosures()
         return connection
+    }
+
+    private func endSpan() {
+        guard let span else { return }
+        if isCancelled { span.fail(ErrorCode.cancelled.word) }
+        span.end()
     }
 
     private func forgetClosures() {
@@ -164,6 +181,7 @@ public import ThemisNet
     func abandon() {
         connection = nil
         cancel()
+        endSpan()
         forgetClosures()
     }
 

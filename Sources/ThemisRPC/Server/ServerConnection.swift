@@ -167,7 +167,7 @@ import ThemisTelemetry
         }
         let call = RPCServerCall(
             self, stream: id, method: method, metadata: metadata, peer: peer, arrivedNanoseconds: arrival(),
-            completions: server.completions, traffic: traffic(method, isWhole: isWhole))
+            completions: server.completions, traffic: traffic(method, isWhole: isWhole), span: span(method, metadata.trace))
         calls[id] = call
         server.began(call)
         if let refusal = Self.refusal(method, metadata, peer.peer.role) { return call.fail(refusal) }
@@ -177,6 +177,16 @@ import ThemisTelemetry
         } else if isWhole {
             unsafe call.dispatch(body, to: server.handler)
         }
+    }
+
+    /// Recorded when the request was sampled where it entered.
+    private func span(_ method: RPCMethod, _ caller: Traceparent?) -> ActiveSpan? {
+        guard let caller, caller.isSampled else { return nil }
+        let span = server.telemetry.spans.continue(method.name, under: caller, .server, isRemote: true, atNanoseconds: arrival())
+        span?.set(.rpcSystem, "themis")
+        span?.set(.rpcMethod, method.name)
+        span?.set(.transport, "unix")
+        return span
     }
 
     private func traffic(_ method: RPCMethod, isWhole: Bool) -> CallTraffic? {
