@@ -136,8 +136,8 @@ public enum Settings {
     /// Where the collector is.
     public static let tracingEndpoint = Setting<String?>(
         "tracing.otlp_endpoint", .url, .value(.absent), hot: true,
-        "Base address of an OpenTelemetry collector for OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` are "
-            + "added.")
+        "Base address of an OpenTelemetry collector for OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` "
+            + "are added.")
     /// How many requests are recorded.
     public static let tracingSampleRatio = Setting<Double>(
         "tracing.sample_ratio", .ratio, .value(.decimal(0.01)), hot: true,
