@@ -3,13 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help install build run test check fix generate docs demo crash bench clean
+.PHONY: help install build run test check fix generate docs demo crash bench soak clean
 
 DATA ?= ./data
 PORT ?= 8765
 ROUNDS ?= 200
 ROWS ?=
 QUICK ?=
+MINUTES ?= 30
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,11 @@ bench: build ## compare with peers on this machine, ROWS=rpc-get,… for some ro
 	@Scripts/install.sh bench
 	@swift build -c release --static-swift-stdlib --product themis_bench
 	@/usr/bin/python3 Scripts/bench $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick)
+
+soak: build ## mixed load for MINUTES=30, watching memory and descriptors of every process
+	@Scripts/install.sh bench
+	@swift build -c release --static-swift-stdlib --product themis_bench
+	@/usr/bin/python3 Scripts/soak $(MINUTES)
 
 clean: ## remove what was built; data stays
 	@rm -rf .build

@@ -91,6 +91,7 @@ let package = Package(
             ]),
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("ThemisRPCTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisTestKit"]),
+        tests("ThemisBenchTests", ["ThemisBase", "ThemisBench"]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("GoldenTests", ["ThemisBase", "ThemisRuntime", "ThemisTelemetry", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),

@@ -17,6 +17,7 @@ FLAGS = {
     "webdis": "redis_host = the Unix socket, threads 1, pool_size 4, daemonize false, verbosity 0, database 0",
     "wrk": "-t 1 -c C -d Ns --latency -s Scripts/bench/requests.lua (1 000 requests made beforehand, sent in turn, the same for both)",
     "db_bench, durable": "--benchmarks=fillrandom --sync=1 --threads=256 --value_size=1024 --key_size=16 --compression_type=lz4 --duration=N",
+    "db_bench, import": "--benchmarks=fillrandom --batch_size=100 --value_size=128 --key_size=16 --compression_type=lz4 --num=N",
 }
 
 

@@ -62,7 +62,7 @@ class Themis:
 
 
 def result(text):
-    found = json.loads(text)
+    found = json.loads(text.splitlines()[-1])
     found["server_cpu_us"] = 1e6 * sum(found["cpu_seconds"].values()) / max(1, found["count"])
     found["client_share"] = found["client_cpu_seconds"] / found["seconds"]
     return found

@@ -38,6 +38,13 @@ struct Flags {
         return value
     }
 
+    /// The port of `--port`.
+    mutating func port() throws(ThemisError) -> Int {
+        let port = try number("port", 0, least: 1)
+        guard (1...65_535).contains(port) else { throw Self.usage("--port is missing, or above 65535") }
+        return port
+    }
+
     /// The rate of `--rate`, nil without it.
     mutating func rate() throws(ThemisError) -> Double? {
         guard let text = optional("rate") else { return nil }

@@ -9,6 +9,9 @@ import ThemisNet
 
           rpc   --socket S [--in-flight 64] [--connections 1] [--writes PERCENT] [--rate R]     Get and Write to the core
           fill  --socket S --keys N [--first 0]                                                 streamed writes to the core
+          http  --port P [--connections 64] [--writes PERCENT] [--rate R]                       GET and PUT over HTTP
+          bulk  --port P --rows N                                                               one streamed import over HTTP
+          sse   --port P [--subscribers 100] [--socket S --rate R]                              event streams, and writes to see
 
         Every mode: [--keys 10000] [--bytes 1024] [--seed 1] [--seconds 5] [--warm-up 1] [--pids P,P…]
         With --rate requests are sent at their times whether or not the server keeps up, and latencies count from those times.
@@ -46,25 +49,60 @@ import ThemisNet
         let first = try flags.number("first", 0)
         let pids = try flags.pids()
         switch flags.mode {
-        case "rpc":
-            var plan = RPCLoad.Plan()
-            plan.socket = try flags.text("socket")
-            plan.inFlight = try flags.number("in-flight", 64, least: 1)
-            plan.connections = try flags.number("connections", 1, least: 1)
+        case "rpc": return try await rpc(&flags, documents, first: first, pids)
+        case "http":
+            var plan = HTTPLoad.Plan()
+            plan.port = try flags.port()
+            plan.connections = try flags.number("connections", 64, least: 1)
             plan.writes = try flags.number("writes", 0)
-            plan.firstKey = first
             plan.documents = documents
             plan.rate = try flags.rate()
             plan.seed = UInt64(try flags.number("seed", 1))
             let (warmUp, length) = try window(&flags)
             try flags.refuseTheRest()
-            return try await RPCLoad(plan, pids: pids).run(warmUpMilliseconds: warmUp, milliseconds: length)
+            return try await HTTPLoad(plan, pids: pids).run(warmUpMilliseconds: warmUp, milliseconds: length)
+        case "sse":
+            var plan = EventStreams.Plan()
+            plan.port = try flags.port()
+            plan.subscribers = try flags.number("subscribers", 100, least: 1)
+            plan.socket = flags.optional("socket")
+            plan.rate = try flags.rate()
+            plan.documents = documents
+            let (warmUp, length) = try window(&flags)
+            try flags.refuseTheRest()
+            guard (plan.socket == nil) == (plan.rate == nil) else { throw ThemisError(.invalidRequest, "--socket needs --rate") }
+            let streams = try EventStreams(plan, pids: pids)
+            return try await streams.run(warmUpMilliseconds: warmUp, milliseconds: length) {
+                print(#"{"connected":\#(plan.subscribers)}"#)
+                fflush(nil)
+            }
+        case "bulk":
+            let (port, rows) = (try flags.port(), try flags.number("rows", 100_000, least: 1))
+            try flags.refuseTheRest()
+            return try await BulkLoad(rows: rows, documents: documents, pids: pids).run(port: port)
         case "fill":
             let socket = try flags.text("socket")
             try flags.refuseTheRest()
             return try await Fill(socket: socket, first: first, documents: documents, pids: pids).run()
         default: throw ThemisError(.invalidRequest, "the mode \(flags.mode) is not known; see --help")
         }
+    }
+
+    @NetLoop private static func rpc(
+        _ flags: inout Flags, _ documents: Documents, first: Int, _ pids: [String]
+    ) async throws -> String {
+        var plan = RPCLoad.Plan()
+        plan.socket = try flags.text("socket")
+        plan.inFlight = try flags.number("in-flight", 64, least: 1)
+        plan.connections = try flags.number("connections", 1, least: 1)
+        plan.writes = try flags.number("writes", 0)
+        plan.firstKey = first
+        plan.documents = documents
+        plan.rate = try flags.rate()
+        plan.seed = UInt64(try flags.number("seed", 1))
+        let (warmUp, length) = try window(&flags)
+        try flags.refuseTheRest()
+        return try await RPCLoad(plan, pids: pids).run(warmUpMilliseconds: warmUp, milliseconds: length)
     }
 
     private static func window(_ flags: inout Flags) throws(ThemisError) -> (warmUp: Int, length: Int) {
