@@ -45,14 +45,14 @@ def start(plan, kill):
         themis.fill(entities, 256)
     times = []
     for _ in range(plan.rounds):
-        if kill:  # What the log holds since the last flush is replayed: 50 000 writes of 256 B.
+        if kill:  # What the log holds since the last flush is replayed.
             with Themis(directory=directory) as themis:
-                themis.fill(50_000, 256)
+                themis.fill(150_000, 256)
                 for process in themis.parts:
                     process.stop(signal.SIGKILL)
         times.append(start_once(directory))
     return {"ours": statistics.median(times), "ratio": statistics.median(times), "low": min(times), "high": max(times),
-            "note": f"{entities} entities" + (", 50 000 writes in the log" if kill else "")}
+            "note": f"{entities} entities" + (", killed after 150 000 more writes" if kill else "")}
 
 
 def start_once(directory):
@@ -79,14 +79,18 @@ HOT = 10_000
 
 
 def growth(plan):
-    """Processor time of the core's own threads for one GET and one PUT of the same 10 000 keys, while the table grows around them."""
+    """Processor time of the core's own threads for one GET and one PUT of the same 10 000 keys, while the table grows around them.
+
+    Before GET everything in memory is written to files, so that the keys are read where they have sunk to.
+    """
     sizes = [10_000, 100_000, 1_000_000, 5_000_000] if plan.full else [10_000, 100_000]
     series, worst, filled = [], 1, 0
-    with Themis() as themis:
+    with Themis(["gateway"]) as themis:
         for size in sizes:
-            themis.fill(size - filled, 256, first=filled)
+            themis.fill(size - filled, 128, first=filled)
             filled = size
-            themis.fill(HOT, 256)
+            flush = urllib.request.Request(f"http://127.0.0.1:{themis.http}/admin/flush", method="POST")
+            urllib.request.urlopen(flush, timeout=60).close()
             settle(themis.pids["core"])
             cost = [per_operation(themis, writes, plan) for writes in (0, 100)]
             series.append((size, *cost))
@@ -107,7 +111,7 @@ def settle(pid):
 
 def per_operation(themis, writes, plan):
     pid = themis.pids["core"]
-    flags = ["--socket", themis.socket, "--keys", HOT, "--bytes", 256, "--writes", writes, "--in-flight", 64]
+    flags = ["--socket", themis.socket, "--keys", HOT, "--bytes", 128, "--writes", writes, "--in-flight", 64]
     themis.bench("rpc", *flags, "--warm-up", 0, "--seconds", 1)
     before = cpu_seconds(pid, without="rocksdb")
     found = themis.bench("rpc", *flags, "--warm-up", 0, "--seconds", max(2, plan.seconds - 1))
