@@ -3,14 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help install build run test check fix generate docs demo crash bench soak clean
+.PHONY: help install build run test check fix generate docs demo crash bench soak fuzz asan tsan clean
 
 DATA ?= ./data
 PORT ?= 8765
 ROUNDS ?= 200
 ROWS ?=
 QUICK ?=
-MINUTES ?= 30
+MINUTES ?=
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,7 +55,16 @@ bench: build ## compare with peers on this machine, ROWS=rpc-get,… for some ro
 soak: build ## mixed load for MINUTES=30, watching memory and descriptors of every process
 	@Scripts/install.sh bench
 	@swift build -c release --static-swift-stdlib --product themis_bench
-	@/usr/bin/python3 Scripts/soak $(MINUTES)
+	@/usr/bin/python3 Scripts/soak $(or $(MINUTES),30)
+
+fuzz: install ## search MINUTES=10 a target for inputs that break something, two targets at a time
+	@Scripts/fuzz.sh $(or $(MINUTES),10)
+
+asan: install ## run the unit, contract and service tests under AddressSanitizer
+	@Scripts/sanitize.sh address
+
+tsan: install ## run the unit, contract and service tests under ThreadSanitizer
+	@Scripts/sanitize.sh thread
 
 clean: ## remove what was built; data stays
 	@rm -rf .build

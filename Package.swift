@@ -5,6 +5,8 @@ import PackageDescription
 
 /// Warnings are errors only where the project itself is checked, so that a newer compiler does not break a stranger's first build.
 let isStrict = Context.environment["THEMIS_STRICT"] == "1"
+/// `make fuzz` builds one program of libraries with libFuzzer instead of the services and the tests.
+let isFuzzing = Context.environment["THEMIS_FUZZ"] == "1"
 let commit = Context.gitInformation?.currentCommit ?? "unknown"
 
 let swiftSettings: [SwiftSetting] =
@@ -21,11 +23,21 @@ func library(_ name: String, _ dependencies: [Target.Dependency], exclude: [Stri
 }
 
 func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+    isFuzzing
+        ? library(name, dependencies, exclude: ["Main.swift"])
+        : .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
+func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    isFuzzing
+        ? .executableTarget(
+            name: "themis_fuzz", dependencies: dependencies, path: "Tests/\(name)", exclude: ["CorpusTests.swift", "Corpus"],
+            swiftSettings: swiftSettings)
+        : tests(name, dependencies, exclude: ["LibFuzzer.swift", "Corpus"])
 }
 
 let package = Package(
@@ -76,8 +88,10 @@ let package = Package(
         service("ThemisBench", ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet"]),
 
         // Tests: ThemisTestKit holds contract suites, fault engines, the manual clock's helpers and the process launcher.
+        .target(name: "CMutexOrder", path: "Tests/CMutexOrder"),
         .target(
-            name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet"], path: "Tests/ThemisTestKit", swiftSettings: swiftSettings),
+            name: "ThemisTestKit", dependencies: ["ThemisBase", "ThemisNet", "CMutexOrder"], path: "Tests/ThemisTestKit",
+            swiftSettings: swiftSettings),
         tests("ThemisBaseTests", ["ThemisBase", "ThemisTestKit"]),
         tests("ThemisFeedTests", ["ThemisBase", "ThemisFeed", "ThemisNet", "ThemisRPC", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
@@ -92,6 +106,13 @@ let package = Package(
         tests("ThemisNetTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisTestKit"]),
         tests("ThemisRPCTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisTestKit"]),
         tests("ThemisBenchTests", ["ThemisBase", "ThemisBench"]),
+        // Also the program of `make fuzz`: the same checks, driven by libFuzzer.
+        fuzzer(
+            "FuzzTests",
+            [
+                "ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC", "ThemisFeed", "ThemisStorage", "ThemisDatabase",
+                "ThemisRuntime", "ThemisGateway", "ThemisTestKit",
+            ]),
         tests("EndToEndTests", ["ThemisBase", "ThemisTestKit"]),
         tests("GoldenTests", ["ThemisBase", "ThemisRuntime", "ThemisTelemetry", "ThemisTestKit"]),
         tests("TidyTests", ["ThemisBase", "ThemisStorage", "ThemisTelemetry"]),
@@ -107,3 +128,6 @@ let package = Package(
     ],
     cxxLanguageStandard: .cxx17
 )
+
+// The services are libraries then, and the one program of the fuzzer stands beside them.
+if isFuzzing { package.products = [] }

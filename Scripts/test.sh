@@ -13,7 +13,9 @@ tier() { # A tier that fails is run once more: what passes then is named in the 
 }
 tier tidy --filter TidyTests
 wire='ThemisNetTests|ThemisRPCTests|ThemisFeedTests|ThemisRuntimeTests|ThemisNodeTests|ServiceTests'
-tier libraries --skip "TidyTests|EndToEndTests|$wire"
+tier libraries --skip "TidyTests|FuzzTests|EndToEndTests|$wire"
+# The kept inputs of `make fuzz`, and what is near them.
+tier fuzz --filter FuzzTests
 # Loops, sockets, children and their clocks: apart from suites that keep every processor busy.
 tier wire --filter "$wire"
 # The built programs take the machine for themselves: one test at a time.

@@ -73,7 +73,9 @@ enum IdempotencyRecord {
     static func decode(_ bytes: [UInt8]) throws(ThemisError) -> Answer {
         var reader = ByteReader(bytes)
         guard reader.byte() == format, let fingerprint = reader.take(32), let timestamp = reader.bigEndian(UInt64.self),
-            let first = reader.bigEndian(UInt64.self), let count = reader.varint(), count <= UInt64(Limits.atomicOperations)
+            let first = reader.bigEndian(UInt64.self), let count = reader.varint(), count <= UInt64(Limits.atomicOperations),
+            // Each operation takes two sequences at most.
+            first <= UInt64.max - 2 * count
         else { throw MetaRecords.damaged("an idempotency key") }
         let packed = Array(reader.rest())
         guard packed.count >= (Int(count) * 3 + 7) / 8 else { throw MetaRecords.damaged("an idempotency key") }

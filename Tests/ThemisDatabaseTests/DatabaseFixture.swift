@@ -19,6 +19,8 @@ final class DatabaseFixture: Sendable {
         database = try Database.open(engine: engine, options: options, telemetry: .silent(time: time))
     }
 
+    deinit { database.close() }
+
     static func key(_ text: String) throws -> EntityKey { try EntityKey(validating: text) }
 
     func submit(_ operation: WriteOperation, _ context: WriteContext = WriteContext()) -> Answer<OperationResult> {

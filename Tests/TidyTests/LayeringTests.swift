@@ -49,7 +49,7 @@ enum Manifest {
     static func parse(_ text: String) -> [String: Set<String>] {
         var found: [String: Set<String>] = [:]
         func names(_ list: Substring) -> Set<String> { Set(list.matches(of: /"(\w+)"/).map { String($0.1) }) }
-        for match in text.matches(of: /(?:library|service|tests)\(\s*"(\w+)",\s*\[([^\]]*)\]/) {
+        for match in text.matches(of: /(?:library|service|tests|fuzzer)\(\s*"(\w+)",\s*\[([^\]]*)\]/) {
             found[String(match.1)] = names(match.2)
         }
         for match in text.matches(of: /\.(?:target|executableTarget|testTarget)\(\s*name: "(\w+)",\s*dependencies: \[([^\]]*)\]/) {
