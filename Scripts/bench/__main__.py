@@ -38,7 +38,7 @@ def main():
             failed.append(row.name)
             continue
         lines[row.name] = line
-        print(ledger.table([row], lines).splitlines()[-1], file=sys.stderr, flush=True)
+        print("\n".join(ledger.table([row], lines).splitlines()[2:]), file=sys.stderr, flush=True)
         if not arguments.quick:
             ledger.append(line)
     print(ledger.table(chosen, lines))

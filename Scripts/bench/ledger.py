@@ -19,7 +19,7 @@ def commit():
 def entry(row, found):
     """The line of a row."""
     fields = dict(found, date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), commit=commit(), row=row.name,
-                  bar=row.bar, met="yes" if row.is_met(found["ratio"]) else "no")
+                  bar=row.bar, met=row.verdict(found["ratio"]))
     return {name: short(fields.get(name)) for name in COLUMNS}
 
 
@@ -60,13 +60,14 @@ def table(rows, lines):
         if not line:
             out.append(f"| {row.title} | not run | | | | | | | | | |")
             continue
-        ratio = f"**{line['ratio']}** ({line['low']}–{line['high']})"
-        bar = ("≤ " if row.below else "≥ ") + line["bar"] + ("" if row.peer else f" {row.unit}")
+        spread = f"{grouped(line['low'])}–{grouped(line['high'])}"
+        ratio = f"**{line['ratio']}** ({spread})" if row.peer else f"({spread})"
+        bar = ("≤ " if row.below else "≥ ") + grouped(line["bar"]) + ("" if row.peer else f" {row.unit}") if line["bar"] else "–"
         cpu = line["cpu_us"] + (f" ({line['peer_cpu_us']})" if line["peer_cpu_us"] else "")
         share = f"{100 * float(line['client_share']):.0f} %" if line["client_share"] else ""
         latency = f"{grouped(line['p50_us'])} / {grouped(line['p99_us'])}" if line["p50_us"] else ""
         peer = f"{grouped(line['peer'])} {row.unit}" if line["peer"] else ""
-        note = f" ({line['note']})" if line["note"] else ""
-        out.append(f"| {row.title}{note} | {grouped(line['ours'])} {row.unit} | {row.peer} | {peer} | {ratio} | {bar} | {line['met']} | {cpu} "
+        out.append(f"| {row.title} | {grouped(line['ours'])} {row.unit} | {row.peer} | {peer} | {ratio} | {bar} | {line['met']} | {cpu} "
                    f"| {latency} | {line['rss_mib']} | {share} |")
-    return "\n".join(out)
+    notes = [f"* {row.name}: {lines[row.name]['note']}" for row in rows if row.name in lines and lines[row.name]["note"]]
+    return "\n".join(out + [""] * bool(notes) + notes)

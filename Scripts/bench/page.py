@@ -14,6 +14,24 @@ line ever measured stands in [benchmarks.tsv](benchmarks.tsv); this page shows t
 
 """
 
+OVERLOAD = """
+## Overload
+
+Durable PUT over HTTP on up to 4 000 connections, offered at fixed rates. What the set cannot do is to be refused at once (503 with
+`Retry-After`); the dashed line is 80 % of the best goodput.
+
+![Offered load against goodput and p99](overload.svg)
+"""
+
+SOAK = """
+## Soak
+
+`make soak`: mixed load, resident memory of each process. The changefeed and the gateway each fill a ring of 32 MiB of recent events
+first.
+
+![Resident memory over time](soak.svg)
+"""
+
 READING = """
 ## How to read it
 
@@ -37,6 +55,10 @@ def write(rows):
         file.write(HEAD)
         file.write(ledger.table(rows, lines) + "\n\n")
         file.write("Measured at " + ", ".join(f"{commit} ({date})" for commit, date in runs) + ".\n")
+        if os.path.exists(os.path.join(machine.ROOT, "docs/overload.svg")):
+            file.write(OVERLOAD)
+        if os.path.exists(os.path.join(machine.ROOT, "docs/soak.svg")):
+            file.write(SOAK)
         file.write(READING)
         file.write("\n## Machine and versions\n\n| | |\n|---|---|\n")
         for name, text in (machine.description() | machine.versions()).items():

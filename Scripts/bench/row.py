@@ -16,17 +16,19 @@ class Plan:
 
 @dataclasses.dataclass
 class Row:
-    """One line of the table. `bar` is for the ratio ours ÷ peer, or for our own figure when there is no peer."""
+    """One line of the table. `bar` is for the ratio ours ÷ peer, or for our own figure when there is no peer; None only watches."""
     name: str
     title: str
     peer: str
-    bar: float
+    bar: float | None
     measure: typing.Callable
     unit: str = "/s"
     below: bool = False
 
-    def is_met(self, value):
-        return value <= self.bar if self.below else value >= self.bar
+    def verdict(self, value):
+        if self.bar is None:
+            return ""
+        return "yes" if (value <= self.bar if self.below else value >= self.bar) else "no"
 
 
 def middle(results, key):

@@ -1,5 +1,6 @@
 """Rows of single requests: core over its socket, gateway over HTTP, each against its peer."""
 import os
+import statistics
 import time
 
 import peers
@@ -34,6 +35,22 @@ def rpc_put_1(plan):
         return alternate(
             plan, lambda: ours.bench("rpc", "--socket", ours.socket, "--in-flight", 1, "--writes", 100, "--seconds", plan.seconds),
             lambda: fdatasync(plan.seconds), [*ours.pids.values()], compare="p50_us")
+
+
+def wal_bytes(plan):
+    """Bytes that one durable PUT writes to the log, by what the kernel saw the core write: few enough that no table file is written."""
+    values = []
+    for _ in range(plan.rounds):
+        with Themis() as ours:
+            before = written(ours.pids["core"])
+            ours.fill(20_000, SIZE)
+            values.append((written(ours.pids["core"]) - before) / 20_000)
+    return {"ours": statistics.median(values), "ratio": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def written(pid):
+    with open(f"/proc/{pid}/io") as counters:
+        return int(next(line.split()[1] for line in counters if line.startswith("wchar")))
 
 
 def fdatasync(seconds):
@@ -76,4 +93,5 @@ ROWS = [
     Row("http-put", "HTTP durable PUT 1 KiB, 256 connections", "webdis → redis, appendfsync always", 1.3, http_put),
     Row("rpc-put-256", "RPC durable PUT 1 KiB, 256 in flight", "`db_bench` sync, 256 threads", 2, rpc_put_256),
     Row("rpc-put-1", "RPC durable PUT 1 KiB, 1 in flight", "fdatasync of the same disk", 2.5, rpc_put_1, unit="µs p50", below=True),
+    Row("wal-bytes", "Bytes written to the log by one PUT of 1 KiB", "", None, wal_bytes, unit="B", below=True),
 ]
