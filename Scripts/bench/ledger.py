@@ -11,9 +11,10 @@ LEDGER = os.path.join(machine.ROOT, "docs/benchmarks.tsv")
 
 
 def commit():
+    """The last change of what is measured; with a plus when the working tree has others."""
     def git(*words):
         return subprocess.run(["git", "-C", machine.ROOT, *words], capture_output=True, text=True).stdout.strip()
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "Sources", "Package.swift") else "")
+    return git("log", "-1", "--format=%h", "--", "Sources", "Package.swift") + ("+" if git("status", "--porcelain", "Sources", "Package.swift") else "")
 
 
 def entry(row, found):

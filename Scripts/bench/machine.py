@@ -1,6 +1,7 @@
 """The machine and its processes: pinned starts, processor time and memory out of /proc, free ports. Ends only what it started."""
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -125,8 +126,10 @@ def versions():
         return (done.stdout + done.stderr).strip().splitlines()[0]
     def package(name):
         return says("dpkg-query", "-W", "-f=${Version}", name)
+    # Without the commit: each line of the ledger has its own.
+    themis = re.sub(r"commit \S+ built \S+ ", "", says(f"{RELEASE}/themis_server", "--version"))
     return {
-        "themis": says(f"{RELEASE}/themis_server", "--version"), "redis": says(f"{TOOLS}/redis-server", "--version"),
+        "themis": themis, "redis": says(f"{TOOLS}/redis-server", "--version"),
         "webdis": "0.1.9" if os.path.exists(f"{TOOLS}/webdis") else "not installed",
         "rocksdb-tools": package("rocksdb-tools"), "librocksdb": package("librocksdb7.8"), "wrk": package("wrk"),
     }

@@ -17,8 +17,8 @@ line ever measured stands in [benchmarks.tsv](benchmarks.tsv); this page shows t
 OVERLOAD = """
 ## Overload
 
-Durable PUT over HTTP on up to 4 000 connections, offered at fixed rates. What the set cannot do is to be refused at once (503 with
-`Retry-After`); the dashed line is 80 % of the best goodput.
+Durable PUT over HTTP on 4 000 connections, offered at fixed rates; a request that finds every connection busy waits, and its latency
+counts from when it was due. The dashed line is 80 % of the best goodput. How many were refused (503) stands in the notes above.
 
 ![Offered load against goodput and p99](overload.svg)
 """
@@ -36,9 +36,10 @@ READING = """
 ## How to read it
 
 * **Ours** and **peer** are medians of the rounds. A *ratio* belongs to one round, in which both ran directly after each other; the spread
-  is the lowest and the highest ratio. A row without a peer has its own figure in that column.
-* **Pinning.** Servers run on core 0 (the core *and* the gateway, as `redis-server` *and* webdis), load generators on core 1. `db_bench`
-  has both cores, because its threads are client and engine in one.
+  is the lowest and the highest ratio. Without a peer the spread is that of our own figure.
+* **Pinning.** Servers run on core 0 (the core *and* the gateway, as `redis-server` *and* webdis), load generators on
+  core 1. In the rows against `db_bench` and the bare disk everything of both sides has both cores: the threads of `db_bench` are client
+  and engine in one. In the fan-out row the changefeed has core 0 for itself, and the core is with the readers on core 1.
 * **CPU µs/op** is the processor time of all our server processes for one operation, background work included; in brackets the peer's.
 * **p50 / p99** are ours. In a closed loop (a fixed number in flight) a latency counts from sending; with an offered rate it counts from
   the time at which the request was due, so a stall is not hidden by requests that were never sent.

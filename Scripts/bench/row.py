@@ -9,7 +9,7 @@ from machine import memory
 @dataclasses.dataclass
 class Plan:
     """How long and how often."""
-    seconds: int = 5
+    seconds: int = 4
     rounds: int = 3
     full: bool = True
 

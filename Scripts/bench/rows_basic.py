@@ -4,7 +4,7 @@ import statistics
 import time
 
 import peers
-from machine import WORK
+from machine import BOTH, WORK
 from row import Row, alternate
 from themis import Themis
 
@@ -21,20 +21,24 @@ def rpc_get(plan):
             lambda: redis.benchmark("get", SIZE, KEYS, 64, 400_000 * plan.seconds), [*ours.pids.values()])
 
 
+# Against `db_bench` and the bare disk both sides have both cores: `db_bench` is client and engine in one.
 def rpc_put_256(plan):
     flags = ["--benchmarks=fillrandom", "--sync=1", "--threads=256", "--value_size=1024", "--key_size=16", "--num=1000000",
              f"--duration={plan.seconds}"]
-    with Themis() as ours:
+    with Themis(core=BOTH) as ours:
         return alternate(
-            plan, lambda: ours.bench("rpc", "--socket", ours.socket, "--in-flight", 256, "--writes", 100, "--seconds", plan.seconds),
+            plan, lambda: put(ours, 256, plan),
             lambda: peers.db_bench(*flags), [*ours.pids.values()])
 
 
 def rpc_put_1(plan):
-    with Themis() as ours:
+    with Themis(core=BOTH) as ours:
         return alternate(
-            plan, lambda: ours.bench("rpc", "--socket", ours.socket, "--in-flight", 1, "--writes", 100, "--seconds", plan.seconds),
-            lambda: fdatasync(plan.seconds), [*ours.pids.values()], compare="p50_us")
+            plan, lambda: put(ours, 1, plan), lambda: fdatasync(plan.seconds), [*ours.pids.values()], compare="p50_us")
+
+
+def put(ours, in_flight, plan):
+    return ours.bench("rpc", "--socket", ours.socket, "--in-flight", in_flight, "--writes", 100, "--seconds", plan.seconds, cores=BOTH)
 
 
 def wal_bytes(plan):

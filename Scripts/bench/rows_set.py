@@ -135,7 +135,7 @@ def overload(plan):
         watcher.join()
         rss = sum(memory(pid)[0] for pid in themis.pids.values())
     plot.overload(os.path.join(ROOT, "docs/overload.svg"), capacity, points) if plan.full else None
-    kept = points[-1][1] / max(rate for _, rate, _, _ in points)
+    kept = points[-1][1] / max(capacity, *(rate for _, rate, _, _ in points))
     text = ", ".join(f"{share}×: {rate:.0f}/s p99 {p99:.0f} ms, refused {refused:.0f}/s" for share, rate, p99, refused in points)
     return figure(kept, rss_mib=rss, note=f"capacity {capacity:.0f}/s; {text}; slowest /health/live {max(live):.0f} ms of {len(live)}")
 

@@ -3,18 +3,18 @@ import json
 import subprocess
 
 import peers
-from machine import CLIENT_CORE, memory, pinned
+from machine import BOTH, CLIENT_CORE, memory, pinned
 from row import Row, alone, alternate
 from themis import BENCH, Themis, result
 
 
 def bulk(plan):
-    rows = 400_000 if plan.full else 100_000
+    rows = 200_000 if plan.full else 100_000
     flags = ["--benchmarks=fillrandom", "--batch_size=100", "--value_size=128", "--key_size=16", f"--num={5 * rows}"]
 
     def ours():
-        with Themis(["gateway"]) as themis:
-            return themis.bench("bulk", "--port", themis.http, "--rows", rows, "--bytes", 128)
+        with Themis(["gateway"], core=BOTH, cores={"gateway": BOTH}) as themis:
+            return themis.bench("bulk", "--port", themis.http, "--rows", rows, "--bytes", 128, cores=BOTH)
     return alternate(plan, ours, lambda: peers.db_bench(*flags))
 
 
