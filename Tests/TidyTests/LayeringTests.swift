@@ -6,7 +6,7 @@ enum Arrows {
     static let table: [String: Set<String>] = [
         "ThemisBase": ["CCrypto"],
         "ThemisTelemetry": ["ThemisBase"],
-        "ThemisNet": ["ThemisBase", "ThemisTelemetry", "CLinux", "CEvent", "CZlib"],
+        "ThemisNet": ["ThemisBase", "ThemisTelemetry", "CLinux", "CEvent", "CZlib", "COpenSSL"],
         "ThemisRPC": ["ThemisBase", "ThemisTelemetry", "ThemisNet", "CThemisRPC"],
         "ThemisFeed": ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRPC"],
         "ThemisStorage": ["ThemisBase", "ThemisTelemetry", "CRocksDB"],
@@ -17,7 +17,7 @@ enum Arrows {
         ],
         "ThemisGateway": ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
         "ThemisChangefeed": ["ThemisBase", "ThemisTelemetry", "ThemisFeed", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
-        "ThemisExporter": ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime"],
+        "ThemisExporter": ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet", "ThemisRuntime", "COTLP"],
         "ThemisBench": ["ThemisBase", "ThemisTelemetry", "ThemisRPC", "ThemisNet"],
     ]
 

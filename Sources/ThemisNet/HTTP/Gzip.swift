@@ -126,6 +126,12 @@ import ThemisBase
     static func gzip(_ body: [UInt8]) -> [UInt8] { GzipDeflater().deflate(body, isLast: true) }
 }
 
+/// Whole bodies as gzip (RFC 1952). Any thread.
+public enum GzipBody {
+    /// The compressed bytes.
+    public static func compress(_ body: [UInt8]) -> [UInt8] { GzipDeflater.gzip(body) }
+}
+
 /// What a client accepts (RFC 9110 §12.5.3).
 enum AcceptEncoding {
     /// Whether gzip is accepted; `q=0` refuses it.

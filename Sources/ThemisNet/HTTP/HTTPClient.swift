@@ -30,20 +30,24 @@ public struct HTTPAnswer: Sendable {
     private let address: SocketAddress
     private let host: String
     private let options: Options
+    private let tls: TLSClient?
     private var idle: HTTPCall?
 
     /// A client of the server at `address`; `host` is sent as the Host header. Connects with the first request.
-    public init(_ address: SocketAddress, host: String, options: Options = Options()) {
+    ///
+    /// - Parameter tls: encrypts, and checks the server's certificate; nil for plain HTTP.
+    public init(_ address: SocketAddress, host: String, options: Options = Options(), tls: TLSClient? = nil) {
         self.address = address
         self.host = host
         self.options = options
+        self.tls = tls
     }
 
     /// Sends a request and waits for the whole answer.
     ///
     /// A request that may be repeated is sent once more when a kept connection turns out to be closed.
     ///
-    /// - Throws: `core_unavailable` when there is no connection, `deadline_exceeded`, `body_too_large`, `malformed_http`,
+    /// - Throws: `core_unavailable` when there is no connection, `deadline_exceeded`, `body_too_large`, `malformed_http`, TLSFailure,
     ///   `CancellationError`.
     public func request(
         _ method: HTTPMethod, _ target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = []
@@ -60,7 +64,9 @@ public struct HTTPAnswer: Sendable {
             }
         }
         let stream = try await Connector.connect(address, timeoutMilliseconds: options.timeoutMilliseconds)
-        return try await exchange(on: HTTPCall(stream), method, target, headers, body)
+        guard let tls else { return try await exchange(on: HTTPCall(.plain(stream)), method, target, headers, body) }
+        let encrypted = try await TLSStream.open(stream, tls, timeoutMilliseconds: options.timeoutMilliseconds)
+        return try await exchange(on: HTTPCall(.encrypted(encrypted)), method, target, headers, body)
     }
 
     /// Closes the kept connection.
@@ -97,9 +103,43 @@ public struct HTTPAnswer: Sendable {
     }
 }
 
+/// How bytes get to the server.
+@NetLoop private enum HTTPTransport {
+    case plain(ByteStream)
+    case encrypted(TLSStream)
+
+    var isOpen: Bool {
+        switch self {
+        case .plain(let stream): stream.isOpen
+        case .encrypted(let stream): stream.isOpen
+        }
+    }
+
+    func start(_ handler: any ByteStreamHandler) {
+        switch self {
+        case .plain(let stream): stream.start(handler)
+        case .encrypted(let stream): stream.start(handler)
+        }
+    }
+
+    func write(_ fill: (inout ByteBuffer) -> Void) {
+        switch self {
+        case .plain(let stream): stream.write(fill)
+        case .encrypted(let stream): stream.write(fill)
+        }
+    }
+
+    func close() {
+        switch self {
+        case .plain(let stream): stream.close()
+        case .encrypted(let stream): stream.close()
+        }
+    }
+}
+
 /// One connection of the client and the answer it waits for.
 @NetLoop private final class HTTPCall: ByteStreamHandler {
-    let stream: ByteStream
+    let stream: HTTPTransport
     /// Whether no byte of the answer has come.
     private(set) var isUntouched = true
     private var parser = HTTPResponseParser()
@@ -111,7 +151,7 @@ public struct HTTPAnswer: Sendable {
     private var waiting: CheckedContinuation<HTTPAnswer, any Error>?
     private var hasEnded = false
 
-    init(_ stream: ByteStream) {
+    init(_ stream: HTTPTransport) {
         self.stream = stream
         stream.start(self)
     }
