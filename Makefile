@@ -34,8 +34,8 @@ check: install ## format, strict build, walls, house rules, generated files; `ma
 fix: ## format every Swift file in place
 	@swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-generate: ## write the C code of the RPC contract again from its .proto files
-	@Scripts/generate.sh Sources/CThemisRPC
+generate: ## write the C code of the RPC contract and of OTLP again from the .proto files
+	@Scripts/generate.sh Sources
 
 docs: ## write the tables in docs/ again from the catalogs
 	@Scripts/docs.sh

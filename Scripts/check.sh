@@ -24,7 +24,7 @@ regenerated() {
     fresh=$(mktemp -d)
     Scripts/generate.sh "$fresh"
     local status=0 file
-    for file in "$fresh"/*; do diff -u "Sources/CThemisRPC/$(basename "$file")" "$file" || status=1; done
+    for file in "$fresh"/*/*; do diff -u "Sources/${file#"$fresh"/}" "$file" || status=1; done
     rm -rf "$fresh"
     return $status
 }

@@ -33,4 +33,7 @@ for package in $unpacked; do
     Scripts/unpack.sh "$package"
 done
 
+# shellcheck disable=SC2046  # one word per environment
+case " $* " in *" test "*) Scripts/venv.sh $(awk '!/^#/ && NF { print $1 }' Scripts/python.txt | sort -u) ;; esac
+
 command -v swift >/dev/null || { echo "install: no swift on PATH; see README.md, Prerequisites" >&2; exit 69; }

@@ -187,6 +187,10 @@ public enum Limits {
     public static let spanGroups = 4_096
     /// Longest wait of an exporter for spans, in milliseconds.
     public static let spanWaitMilliseconds = 10_000
+    /// Spans that wait in an exporter for their collector; while there is no room the core keeps them.
+    public static let exporterSpans = 8_192
+    /// Bytes of spans that wait in an exporter.
+    public static let exporterSpanBytes = 8 << 20
     /// A configuration file: it is written by hand.
     public static let configurationBytes = 1 << 20
     /// Nesting of a configuration file.

@@ -8,6 +8,9 @@ import ThemisTelemetry
 @NetLoop final class ExporterProcess: Service {
     private let link: CoreLink
     private let server: HTTPServer
+    private let spans: SpanExport
+    private let metrics: MetricExport
+    private var configuration: Configuration
 
     init(_ context: ServiceContext) async throws {
         let configuration = context.configuration
@@ -41,12 +44,34 @@ import ThemisTelemetry
                 requestTimeoutMilliseconds: configuration[Settings.requestTimeout]),
             router: Router(routes), telemetry: telemetry)
         self.link = link
+        self.configuration = configuration
+        let spans = SpanExport(client, seed: context.bootID, telemetry: telemetry)
+        self.spans = spans
+        metrics = MetricExport(client, seed: context.bootID, telemetry: telemetry) { spans.leads }
+        link.onSettings = { [weak self] values in self?.take(values, telemetry) }
         try server.start()
         link.start()
         telemetry.log.info("exporter listens", [(.port, String(server.localPort))])
     }
 
+    /// The core has told its settings.
+    private func take(_ values: [(path: String, text: String)], _ telemetry: Telemetry) {
+        configuration = configuration.taking(shared: values).configuration
+        telemetry.spans.obey(configuration)
+        let isOn = configuration[Settings.tracingEnabled]
+        let origin = isOn ? configuration[Settings.tracingEndpoint].flatMap { HTTPOrigin(parsing: $0) } : nil
+        let service = configuration[Settings.tracingServiceName]
+        spans.configure(origin, service: service)
+        metrics.configure(origin, service: service)
+    }
+
+    /// What was taken may still reach its collector within this time, in milliseconds.
+    private static let finishMilliseconds = 1_500
+
     func drain() async {
+        async let sentSpans: Void = spans.finish(milliseconds: Self.finishMilliseconds)
+        async let sentMetrics: Void = metrics.finish(milliseconds: Self.finishMilliseconds)
+        _ = await (sentSpans, sentMetrics)
         await server.drain(graceMilliseconds: 2_500)
         server.stop()
         await link.stop()

@@ -199,6 +199,26 @@ extension Metric {
         "themis_spans_waiting", .gauge, "Sampled spans that wait at a stage, those on their way to the next one included.",
         labels: ["stage"])
 
+    // The exporter, of spans and of data points of metrics: queued = sent + dropped + waiting.
+
+    /// What came to the exporter.
+    public static let exporterQueued = Metric(
+        "themis_exporter_queued_total", .counter, "Spans and data points that an exporter was to send.", labels: ["signal"])
+    /// What the collector took.
+    public static let exporterSent = Metric(
+        "themis_exporter_sent_total", .counter, "Spans and data points that the collector took.", labels: ["signal"])
+    /// What will not arrive.
+    public static let exporterDropped = Metric(
+        "themis_exporter_dropped_total", .counter, "Spans and data points that an exporter dropped, by reason.",
+        labels: ["signal", "reason"])
+    /// What waits.
+    public static let exporterWaiting = Metric(
+        "themis_exporter_waiting", .gauge, "Spans and data points that wait in an exporter, those on their way included.",
+        labels: ["signal"])
+    /// Requests that were sent again.
+    public static let exporterRetries = Metric(
+        "themis_exporter_retries_total", .counter, "Requests to the collector that were sent again.", labels: ["signal"])
+
     // The process.
 
     /// CPU time.
@@ -236,6 +256,7 @@ extension Metric {
         changefeedLag,
         changefeedEvicted, changefeedFollowing, changefeedGaps, changefeedReadBacks,
         spansEntered, spansPassed, spansDropped, spansWaiting,
+        exporterQueued, exporterSent, exporterDropped, exporterWaiting, exporterRetries,
         processCPU, processMemory, processFiles, processFileLimit, logSuppressed, logDropped,
     ]
 }

@@ -62,6 +62,9 @@ public final class ProcessSet: Sendable {
     /// The folder of test tools that `make install` has unpacked.
     public static let tools = build + "/tools/usr/bin"
 
+    /// The folder of the Python environment `group` that `make install` has made.
+    public static func venv(_ group: String) -> String { build + "/venv/" + group }
+
     private static let build = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent(".build").path
 
