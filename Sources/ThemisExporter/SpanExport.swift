@@ -72,7 +72,6 @@ import ThemisTelemetry
                 self.take()
             } catch {
                 self.isTaking = false
-                self.arrived = 0
                 self.telemetry.log.debug("spans not taken", [(.error, error.code.word)])
                 self.takeLater()
             }
