@@ -61,7 +61,7 @@ let package = Package(
         .target(
             name: "CThemisRPC", dependencies: ["CProtobufC"], publicHeadersPath: ".", linkerSettings: [.linkedLibrary("protobuf-c")]),
         .target(
-            name: "CRocksDB", publicHeadersPath: "include",
+            name: "CRocksDB", dependencies: ["CCrypto"], publicHeadersPath: "include",
             linkerSettings: [.linkedLibrary("rocksdb"), .linkedLibrary("stdc++")]),
         .systemLibrary(name: "CYAML"),
         .systemLibrary(name: "COpenSSL"),

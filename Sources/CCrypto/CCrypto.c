@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CCrypto.h"
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <string.h>
@@ -83,3 +84,8 @@ const char *themis_build_commit(void) { return THEMIS_COMMIT; }
 const char *themis_build_date(void) { return __DATE__; }
 
 void themis_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void themis_keep_freed_memory(size_t bytes, size_t mapped) {
+    mallopt(M_TRIM_THRESHOLD, (int)bytes);
+    mallopt(M_MMAP_THRESHOLD, (int)mapped);
+}

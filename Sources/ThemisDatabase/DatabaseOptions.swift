@@ -16,6 +16,8 @@ public struct DatabaseOptions: Sendable {
     public var durability = CommitDurability.sync
     /// Recent change records kept in memory, in bytes.
     public var feedRingBytes = 16 << 20
+    /// Entities kept in memory beside the engine's own caches, in bytes.
+    public var entityCacheBytes = 16 << 20
     /// Writes that may wait for the committer or the disk; above it `overloaded`.
     public var queuedOperations = 65_536
     /// Their bytes in memory: room for one atomic batch of the largest size beside the rest.

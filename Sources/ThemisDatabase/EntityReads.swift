@@ -12,7 +12,8 @@ extension Database {
         try call.check(telemetry.time)
         guard let table = published.table(key.table) else { return nil }
         let now = published.now()
-        guard let value = try engine.get(.entities, EntityRecord.key(table: table.id, pk: key.pk)) else { return nil }
+        let stored = RecentKey(EntityRecord.key(table: table.id, pk: key.pk))
+        guard let value = try prepare.entities.get(stored) else { return nil }
         return try entity(key, value, try Self.projection(fields), now)
     }
 
@@ -22,7 +23,7 @@ extension Database {
     public func cachedGet(_ key: EntityKey, fields: [String] = []) throws(ThemisError) -> CachedEntity {
         guard let table = published.table(key.table) else { return .absent }
         let now = published.now()
-        switch try engine.cachedGet(.entities, EntityRecord.key(table: table.id, pk: key.pk)) {
+        switch try prepare.entities.cachedGet(RecentKey(EntityRecord.key(table: table.id, pk: key.pk))) {
         case .absent: return .absent
         case .wouldBlock: return .wouldBlock
         case .hit(let value): return try entity(key, value, try Self.projection(fields), now).map { .hit($0) } ?? .absent
@@ -51,8 +52,8 @@ extension Database {
             try call.check(telemetry.time)
             let step = keys[next..<min(next + 64, keys.count)]
             // Without a table the key has id 0, which no entity has.
-            let stored = step.map { EntityRecord.key(table: catalog.byName[$0.table.text]?.id ?? 0, pk: $0.pk) }
-            let values = try engine.multiGet(.entities, stored)
+            let stored = step.map { RecentKey(EntityRecord.key(table: catalog.byName[$0.table.text]?.id ?? 0, pk: $0.pk)) }
+            let values = try prepare.entities.multiGet(stored)
             for (key, value) in zip(step, values) where bytes < maxBytes {
                 let found = if let value { try entity(key, value, projection, now) } else { Entity?.none }
                 let size = found?.document.count ?? 0

@@ -13,6 +13,8 @@ struct OpenBatch: Sendable {
     var bytes = WriteBatch()
     var records: [LogRecord] = []
     var writes: [PendingWrite] = []
+    /// The keys of entities that it changes, with their new value where that is worth keeping.
+    var changed: [(key: RecentKey, value: [UInt8]?)] = []
     var counts: [Count] = []
     /// The tables after the batch, when they change.
     var catalog: TableCatalog?

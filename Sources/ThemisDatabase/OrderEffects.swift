@@ -97,15 +97,21 @@ extension OrderStage {
     private func note(_ key: RecentKey, _ state: StoredState) { undo.append(.state(key: key, before: recent.set(key, state))) }
 
     /// Moves what is staged into the batch as one transaction.
-    func flush() {
+    ///
+    /// - Parameter keepsValues: whether the values are likely to be asked for soon.
+    func flush(keepsValues: Bool = true) {
         guard !staged.isEmpty else { return }
         let count = UInt32(staged.count { $0.ordinal == 0 })
         for index in staged.indices {
             if staged[index].ordinal == 0 { ChangeRecord.set(count: count, in: &staged[index].record) }
             let item = staged[index]
             switch item.effect {
-            case .put(let key, let value): batch.bytes.put(.entities, key, value)
-            case .delete(let key): batch.bytes.delete(.entities, key)
+            case .put(let key, let value):
+                batch.bytes.put(.entities, key, value)
+                change(item, keepsValues ? value : nil)
+            case .delete(let key):
+                batch.bytes.delete(.entities, key)
+                change(item, nil)
             case .meta(let rows): for row in rows { batch.bytes.put(.meta, row.key, row.value) }
             case .none: break
             }
@@ -117,6 +123,12 @@ extension OrderStage {
         end.timestamp = batch.now
         staged.removeAll(keepingCapacity: true)
         undo.removeAll(keepingCapacity: true)
+    }
+
+    private func change(_ item: StagedRecord, _ value: [UInt8]?) {
+        guard let key = item.operation?.recentKey else { return }
+        published.cache.announce(key)
+        batch.changed.append((key, value))
     }
 
     /// Undoes what is staged.
@@ -230,6 +242,7 @@ extension OrderStage {
         var next = OpenBatch()
         next.records.reserveCapacity(batch.records.count)
         next.writes.reserveCapacity(batch.writes.count)
+        next.changed.reserveCapacity(batch.changed.count)
         if let spare { next.bytes = spare }
         spare = nil
         batch = next

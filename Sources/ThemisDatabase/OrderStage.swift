@@ -82,6 +82,7 @@ final class OrderStage: @unchecked Sendable {
         slotsByName = [:]
         slotsByID = [:]
         for table in catalog.byID.values { insert(TableSlot(table)) }
+        published.cache.reset()
         touched = []
         isCatalogChanged = false
         isUsageChanged = false
@@ -194,7 +195,8 @@ final class OrderStage: @unchecked Sendable {
         switch order(write.operations[index], index: 0, mayReturn: false) {
         case .done(let result):
             write.results.append(result)
-            flush()
+            // A stream brings more than anyone will read again soon.
+            flush(keepsValues: false)
         case .failed(let error):
             write.results.append(OperationResult())
             write.failures[index] = error
@@ -263,7 +265,7 @@ final class OrderStage: @unchecked Sendable {
         // What this very transaction did can be seen nowhere else.
         if mayReturn, !isChangedByTransaction(operation.recentKey) { return .stale }
         do throws(ThemisError) {
-            let state = if let seen { seen } else { try StoredState(stored: prepare.engine.get(.entities, operation.key)) }
+            let state = if let seen { seen } else { try StoredState(stored: prepare.entities.get(operation.recentKey)) }
             prepare.build(operation, on: state, readPoint: end.sequence, now: batch.now)
             return nil
         } catch {

@@ -8,6 +8,13 @@ import ThemisStorage
 struct PrepareStage: Sendable {
     let engine: any StorageEngine
     let published: PublishStage
+    let entities: CurrentEntities
+
+    init(engine: any StorageEngine, published: PublishStage) {
+        self.engine = engine
+        self.published = published
+        entities = CurrentEntities(engine: engine, cache: published.cache)
+    }
 
     /// Proves the document or patch of `operation` and builds what does not depend on the state of the entity.
     ///
@@ -32,7 +39,7 @@ struct PrepareStage: Sendable {
         let table = published.table(operation.name)
         operation.adopt(table)
         var state = StoredState.absent
-        if table != nil { state = try StoredState(stored: engine.get(.entities, operation.key)) }
+        if table != nil { state = try StoredState(stored: entities.get(operation.recentKey)) }
         build(operation, on: state, readPoint: readPoint, now: published.now())
     }
 
@@ -45,13 +52,13 @@ struct PrepareStage: Sendable {
         let readPoint = published.visibleSequence
         let catalog = published.catalog
         let now = published.now()
-        var keys: [[UInt8]] = []
+        var keys: [RecentKey] = []
         keys.reserveCapacity(operations.count)
         for operation in operations {
             operation.adopt(catalog.byName[operation.name.text])
-            keys.append(operation.key)
+            keys.append(operation.recentKey)
         }
-        let values = try engine.multiGet(.entities, keys)
+        let values = try entities.multiGet(keys)
         for (operation, value) in zip(operations, values) {
             // Without a table the key has id 0, which no entity has.
             build(operation, on: try StoredState(stored: value), readPoint: readPoint, now: now)

@@ -27,6 +27,7 @@ final class PublishStage: Sendable {
     }
 
     let ring: FeedRing
+    let cache: EntityCache
     let epochs: [Epoch]
     private let mark: DurableMark?
     private let time: any TimeSource
@@ -43,6 +44,7 @@ final class PublishStage: Sendable {
     init(_ opened: OpenedState, _ options: DatabaseOptions, time: any TimeSource) {
         mark = options.durableMark
         ring = FeedRing(behind: opened.end, capacityBytes: options.feedRingBytes)
+        cache = EntityCache(capacityBytes: options.entityCacheBytes)
         epochs = opened.epochs
         self.time = time
         state = Mutex(State(end: opened.end, idempotency: opened.idempotency))
@@ -84,6 +86,7 @@ final class PublishStage: Sendable {
     func publish(_ batch: OpenBatch, isDurable: Bool) {
         // The ring and the tables come before the position that leads to them.
         ring.append(batch.records)
+        for change in batch.changed { cache.conclude(change.key, change.value) }
         for count in batch.counts {
             count.table.counters.entities.store(count.entities, ordering: .relaxed)
             count.table.counters.bytes.store(count.bytes, ordering: .relaxed)

@@ -20,6 +20,9 @@ struct RecentKey: Hashable, Sendable {
 
     static func == (left: RecentKey, right: RecentKey) -> Bool { left.digest == right.digest && left.bytes == right.bytes }
     func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+
+    /// One of `count` parts of all keys; the same for equal keys.
+    func digest(modulo count: Int) -> Int { Int(truncatingIfNeeded: digest >> 33) % count }
 }
 
 /// What was committed lately, by key: how the committer tells that a prepared write is stale without reading the disk.

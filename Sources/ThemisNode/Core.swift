@@ -37,6 +37,7 @@ final class Core: Sendable {
         options.startsNewEpoch = directory.isSalvaged
         options.durableMark = mark
         options.feedRingBytes = settings.feedRingBytes
+        options.entityCacheBytes = settings.entityCacheBytes
         // What the pool cannot take is done where it arises: it must not be lost.
         options.execute = { body in if !pool.submit(body) { body() } }
         options.onFatal = onFatal
@@ -98,6 +99,7 @@ struct CoreSettings: Sendable {
     let threads: Int
     let isRelaxed: Bool
     let feedRingBytes: Int
+    let entityCacheBytes: Int
     let retention: ChangeRetention
 
     init(_ context: ServiceContext) {
@@ -119,6 +121,7 @@ struct CoreSettings: Sendable {
         threads = configuration[Settings.workerThreads]
         isRelaxed = configuration[Settings.durability] == "relaxed"
         feedRingBytes = Int(min(64 << 20, max(4 << 20, budget / 64)))
+        entityCacheBytes = Int(min(128 << 20, max(4 << 20, budget / 32)))
         retention = ChangeRetention(
             maxAgeMilliseconds: Int64(configuration[Settings.cdcRetentionHours]) * 3_600_000,
             maxBytes: UInt64(configuration[Settings.cdcRetentionBytes]))

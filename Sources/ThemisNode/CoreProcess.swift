@@ -21,6 +21,7 @@ import ThemisTelemetry
     private var retention: LoopTimer?
 
     init(_ context: ServiceContext) async throws {
+        ProcessMemory.keepFreed()
         let settings = CoreSettings(context)
         // The loop is free while the log is replayed: signals are heard, and the log says how far it is.
         core = try await Self.open(settings, context)
