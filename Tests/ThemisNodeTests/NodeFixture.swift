@@ -33,12 +33,13 @@ import ThemisTestKit
             process: ProcessMetrics(telemetry, answersRequests: false), versionLine: "themis test")
     }
 
-    static func started(threads: Int = 2) async throws -> NodeFixture {
+    /// Not on the loop: it may not run yet.
+    nonisolated static func started(threads: Int = 2) async throws -> NodeFixture {
         LoopThread.start()
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("node-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let context = try makeContext(directory, threads: threads)
-        return try NodeFixture(directory, context, open(context))
+        return try await NodeFixture(directory, context, open(context))
     }
 
     private init(_ directory: String, _ context: ServiceContext, _ core: Core) throws {
@@ -51,6 +52,7 @@ import ThemisTestKit
             service.handle($0)
         }
         service.server = server
+        service.guardServer(server)
         try server.start()
         client = try RPCClient(.init(socketPath: path, role: .gateway, instance: "test", seed: 1), telemetry: .silent())
         client.start()
