@@ -9,8 +9,8 @@ import ThemisStorage
 final class CommitLog: Sendable {
     /// What happened.
     enum Event: Sendable {
-        /// The batch is in the engine; on disk too, unless durability is relaxed. Its memory comes back, empty.
-        case appended(WriteBatch)
+        /// The batch is in the engine; on disk too, unless durability is relaxed. Its memory waits in `takeSpare`.
+        case appended
         /// The batch is not, or nobody knows.
         case failed(ThemisError)
         /// Relaxed: everything up to the sequence is on disk now.
@@ -21,6 +21,8 @@ final class CommitLog: Sendable {
 
     private struct Slot {
         var batch: (bytes: WriteBatch, last: SequenceNumber)?
+        /// Memory of the last batch.
+        var spare = WriteBatch()
         var isClosing = false
     }
 
@@ -47,6 +49,15 @@ final class CommitLog: Sendable {
         slot.notifyOne()
     }
 
+    /// The memory of the last batch, empty and with no other owner: fresh pages cost more than writing into it.
+    func takeSpare() -> WriteBatch {
+        slot.withLock { slot in
+            var spare = WriteBatch()
+            swap(&spare, &slot.spare)
+            return spare
+        }
+    }
+
     /// Ends the thread when it has nothing left to do.
     func close() {
         slot.withLock { $0.isClosing = true }
@@ -57,11 +68,12 @@ final class CommitLog: Sendable {
     func run(_ report: @Sendable (Event) -> Void) {
         var unsynced: SequenceNumber?
         var syncAt: UInt64 = 0
+        var batch = WriteBatch()
         while true {
-            let next = nextBatch(before: unsynced == nil ? nil : syncAt)
+            let next = nextBatch(before: unsynced == nil ? nil : syncAt, into: &batch)
             var isLast = false
             switch next {
-            case .batch(var batch, let last):
+            case .batch(let last):
                 do throws(ThemisError) {
                     try engine.commit(batch, durability == .sync ? .synced : .buffered)
                     if durability == .relaxed, unsynced == nil {
@@ -69,7 +81,8 @@ final class CommitLog: Sendable {
                     }
                     if durability == .relaxed { unsynced = last }
                     batch.removeAll()
-                    report(.appended(batch))
+                    slot.withLock { swap(&$0.spare, &batch) }
+                    report(.appended)
                 } catch {
                     report(.failed(error))
                 }
@@ -90,16 +103,16 @@ final class CommitLog: Sendable {
     }
 
     private enum Next {
-        case batch(WriteBatch, SequenceNumber)
+        case batch(last: SequenceNumber)
         case due
         case end
     }
 
-    private func nextBatch(before deadline: UInt64?) -> Next {
+    private func nextBatch(before deadline: UInt64?, into place: inout WriteBatch) -> Next {
         func take(_ slot: inout Slot) -> Next? {
-            if let batch = slot.batch {
-                slot.batch = nil
-                return .batch(batch.bytes, batch.last)
+            if let (bytes, last) = slot.batch.take() {
+                place = bytes
+                return .batch(last: last)
             }
             return slot.isClosing ? .end : nil
         }

@@ -196,7 +196,7 @@ final class Committer: Sendable {
         case .failed(let error):
             refuse(batch, error)
             return nil
-        case .appended(let memory): order.recycle(memory)
+        case .appended: order.recycle(log.takeSpare())
         case .synced, .syncFailed: preconditionFailure("these are no events of a batch")
         }
         guard order.batch.bytes.isEmpty else {
@@ -288,9 +288,11 @@ final class Committer: Sendable {
         }
         // The feed before the writers: who has an answer finds its change.
         published.notify()
-        for write in batch.writes {
-            if write.call.span != nil { write.record(batch, isDurable: isDurable) }
-            answer(write, isDurable)
+        options.answerBatch {
+            for write in batch.writes {
+                if write.call.span != nil { write.record(batch, isDurable: isDurable) }
+                answer(write, isDurable)
+            }
         }
         release(batch.writes)
     }

@@ -33,6 +33,8 @@ public struct DatabaseOptions: Sendable {
     ///
     /// Without it the work is done where it arises, which may be the committer.
     public var execute: @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
+    /// Calls what it is given, which answers all writes of a batch: the owner can hand the answers on together.
+    public var answerBatch: @Sendable (_ answers: () -> Void) -> Void = { $0() }
     /// Called once when a sync failed: the process must end (exit code 75), so that the data is opened afresh.
     public var onFatal: @Sendable (ThemisError) -> Void = { _ in }
 

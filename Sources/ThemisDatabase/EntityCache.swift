@@ -21,6 +21,12 @@ final class EntityCache: Sendable {
         var value: [UInt8]?
         /// Announced and not published.
         var changes = 0
+
+        /// Counts a change on its way; the value that does not hold any more.
+        mutating func announce() -> [UInt8]? {
+            changes += 1
+            return value.take()
+        }
     }
 
     /// Keys with the same remainder of their digest.
@@ -83,12 +89,9 @@ final class EntityCache: Sendable {
     func announce(_ key: RecentKey) {
         shard(key).state.withLock { state in
             state.announced &+= 1
-            state.old[key] = nil
-            var slot = state.young[key] ?? Slot()
-            if let value = slot.value { state.youngBytes -= Self.bytes(key, value) }
-            slot.value = nil
-            slot.changes += 1
-            state.young[key] = slot
+            if !state.old.isEmpty { state.old[key] = nil }
+            let value = state.young[key, default: Slot()].announce()
+            if let value { state.youngBytes -= Self.bytes(key, value) }
         }
     }
 

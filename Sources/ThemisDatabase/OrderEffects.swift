@@ -102,9 +102,10 @@ extension OrderStage {
     func flush(keepsValues: Bool = true) {
         guard !staged.isEmpty else { return }
         let count = UInt32(staged.count { $0.ordinal == 0 })
-        for index in staged.indices {
-            if staged[index].ordinal == 0 { ChangeRecord.set(count: count, in: &staged[index].record) }
-            let item = staged[index]
+        // From the back, so that each is moved out and has one owner.
+        staged.reverse()
+        while var item = staged.popLast() {
+            if item.ordinal == 0 { ChangeRecord.set(count: count, in: &item.record) }
             switch item.effect {
             case .put(let key, let value):
                 batch.bytes.put(.entities, key, value)
@@ -121,7 +122,6 @@ extension OrderStage {
             batch.records.append(LogRecord(sequence: item.sequence, ordinal: item.ordinal, bytes: item.record))
         }
         end.timestamp = batch.now
-        staged.removeAll(keepingCapacity: true)
         undo.removeAll(keepingCapacity: true)
     }
 

@@ -9,20 +9,38 @@ final class CompletionQueue: Sendable {
         let result: Result<[UInt8], ThemisError>
     }
 
-    private let waiting = Mutex<[Completion]>([])
+    private struct State {
+        var waiting: [Completion] = []
+        /// Threads that have more to come.
+        var holders = 0
+    }
+
+    private let state = Mutex(State())
 
     func add(_ completion: Completion) {
-        let isFirst = waiting.withLock {
-            $0.append(completion)
-            return $0.count == 1
+        let isFirst = state.withLock {
+            $0.waiting.append(completion)
+            return $0.waiting.count == 1 && $0.holders == 0
         }
         if isFirst { NetLoop.post { self.deliver() } }
     }
 
+    /// Wakes the loop once for all that `body` adds.
+    func hold(_ body: () -> Void) {
+        state.withLock { $0.holders += 1 }
+        body()
+        let isLast = state.withLock {
+            $0.holders -= 1
+            return $0.holders == 0 && !$0.waiting.isEmpty
+        }
+        if isLast { NetLoop.post { self.deliver() } }
+    }
+
     @NetLoop private func deliver() {
-        let completions = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
+        let completions = state.withLock { state in
+            var taken: [Completion] = []
+            swap(&taken, &state.waiting)
+            return taken
         }
         for completion in completions {
             switch completion.result {
