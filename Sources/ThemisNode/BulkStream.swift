@@ -12,8 +12,9 @@ import ThemisRPC
     private static let groupOperations = 256
     /// Bytes of one group.
     private static let groupBytes = 512 << 10
-    /// Groups between reading and their results: enough to keep pool, committer and disk busy at once.
-    private static let groupsInFlight = 8
+    /// Groups between reading and their results: enough to keep pool, committer and disk busy at once; one while others have to be
+    /// refused.
+    private var groupsInFlight: UInt64 { service.writeGate.isCongested ? 1 : 8 }
 
     /// What one line of a group became before it reached the database.
     private enum Slot: Sendable {
@@ -21,6 +22,7 @@ import ThemisRPC
         case refused(ThemisError)
     }
 
+    private let service: CoreService
     private let call: RPCServerCall
     private let writer: BulkWriter
     private var operations: [WriteOperation] = []
@@ -32,9 +34,10 @@ import ThemisRPC
     private var hasEnded = false
     private var isOver = false
 
-    init(_ call: RPCServerCall, database: Database) {
+    init(_ call: RPCServerCall, _ service: CoreService) {
         self.call = call
-        writer = BulkWriter(database, call.context())
+        self.service = service
+        writer = BulkWriter(service.core.database, call.context())
         let cancel = call.onCancel
         // The closures keep this object until the call ends and drops them.
         call.onCancel = { [self] in
@@ -47,7 +50,7 @@ import ThemisRPC
 
     /// Reads as much as may be on its way.
     func pump() {
-        while !isOver, !hasEnded, nextGroup - nextAnswer < UInt64(Self.groupsInFlight), call.isWritable {
+        while !isOver, !hasEnded, nextGroup - nextAnswer < groupsInFlight, call.isWritable {
             do throws(ThemisError) {
                 switch try call.takeMessage() {
                 case .message(let message): add(message)
@@ -128,5 +131,5 @@ import ThemisRPC
 }
 
 extension CoreService {
-    func writeStream(_ call: RPCServerCall) { BulkStream(call, database: core.database).pump() }
+    func writeStream(_ call: RPCServerCall) { BulkStream(call, self).pump() }
 }

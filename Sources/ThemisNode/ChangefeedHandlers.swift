@@ -30,7 +30,7 @@ extension CoreService {
         NetLoop.spawn {
             do throws(ThemisError) {
                 let database = self.core.database
-                let page = try await self.awaitPool { () throws(ThemisError) in try database.readChanges(request, context) }
+                let page = try await self.awaitPool(.heavy) { () throws(ThemisError) in try database.readChanges(request, context) }
                 if page.changes.isEmpty, waitMilliseconds > 0, !call.isCancelled {
                     self.park(call, request, page, waitMilliseconds)
                 } else {

@@ -12,6 +12,7 @@ final class Core: Sendable {
     let database: Database
     let pool: WorkerPool
     let settings: CoreSettings
+    let answers: AnswerBatches
     private let mark: DurableMark
     private let telemetry: Telemetry
     private let metrics: EngineMetrics
@@ -38,9 +39,13 @@ final class Core: Sendable {
         options.durableMark = mark
         options.feedRingBytes = settings.feedRingBytes
         options.entityCacheBytes = settings.entityCacheBytes
-        // What the pool cannot take is done where it arises: it must not be lost.
-        options.execute = { body in if !pool.submit(body) { body() } }
+        // Admitted already, and held by the bounds of streams and of the committer. When the pool has stopped it is done where it arises: it
+        // must not be lost.
+        options.execute = { body in if !pool.submit(isBounded: false, body) { body() } }
         options.onFatal = onFatal
+        let answers = AnswerBatches()
+        options.answerBatch = { answers.run($0) }
+        self.answers = answers
         do throws(ThemisError) {
             database = try Database.open(engine: engine, options: options, telemetry: telemetry)
         } catch {
@@ -126,4 +131,14 @@ struct CoreSettings: Sendable {
             maxAgeMilliseconds: Int64(configuration[Settings.cdcRetentionHours]) * 3_600_000,
             maxBytes: UInt64(configuration[Settings.cdcRetentionBytes]))
     }
+}
+
+/// How the answers of a batch of writes are handed on. Any thread.
+final class AnswerBatches: Sendable {
+    private let way = Mutex<@Sendable (() -> Void) -> Void>({ $0() })
+
+    /// From now on `way` calls what it is given. The database is open before there is a server.
+    func use(_ way: @escaping @Sendable (() -> Void) -> Void) { self.way.withLock { $0 = way } }
+
+    func run(_ body: () -> Void) { way.withLock { $0 }(body) }
 }

@@ -38,6 +38,7 @@ import ThemisTelemetry
             telemetry: context.telemetry
         ) { service.handle($0) }
         service.server = server
+        service.guardServer(server)
         context.telemetry.spans.obey(context.configuration)
         try server.start()
         service.spans.start()
@@ -70,11 +71,11 @@ import ThemisTelemetry
         let core = self.core
         let upkeep = LoopTimer { [weak service] in
             service?.retireGoneInstances()
-            _ = core.pool.submit { core.refreshAllMetrics() }
+            _ = core.pool.submit(.control) { core.refreshAllMetrics() }
         }
         upkeep.scheduleRepeating(milliseconds: 5_000)
         self.upkeep = upkeep
-        let retention = LoopTimer { _ = core.pool.submit { core.applyRetention() } }
+        let retention = LoopTimer { _ = core.pool.submit(.heavy) { core.applyRetention() } }
         retention.scheduleRepeating(milliseconds: Self.retentionMilliseconds)
         self.retention = retention
     }

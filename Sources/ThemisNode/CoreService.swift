@@ -23,12 +23,19 @@ import ThemisTelemetry
     /// Long polls that wait for a commit.
     var longPolls: [UInt64: LongPoll] = [:]
     var nextLongPoll: UInt64 = 1
+    /// What is under way of writes and of scans.
+    var writeGate = AdmissionGate(CoreService.writeBounds)
+    var scanGate: AdmissionGate
+    /// Work of this turn, and whose it is.
+    var turnWork: [(lane: WorkerPool.Lane, work: WorkerPool.Work)] = []
+    var turnCalls: [RPCServerCall] = []
     /// Set once the server exists; its peers stand in `/stats`.
     weak var server: RPCServer?
 
     init(core: Core, context: ServiceContext) {
         self.core = core
         self.context = context
+        scanGate = AdmissionGate(Self.scanBounds(threads: core.settings.threads))
         commits = CommitSignal(core.database)
         commits.onCommit = { [weak self] in self?.wakeLongPolls() }
     }
@@ -94,9 +101,13 @@ import ThemisTelemetry
                 call?.fail(ThemisError(.cancelled, "the caller went away"))
             }
             let pool = core.pool
+            let lane = Self.lane(call.method)
+            let time = telemetry.time
             core.database.waitForSequence(call.metadata.minSequence, deadlineNanoseconds: context.deadlineNanoseconds) { error in
                 if let error { return call.reply(failing: error) }
-                let isTaken = pool.submit { Self.run(call) { () throws(ThemisError) in call.reply(try body(request, context)) } }
+                let isTaken = pool.submit(lane) {
+                    Self.run(call, time) { () throws(ThemisError) in call.reply(try body(request, context)) }
+                }
                 if !isTaken { call.reply(failing: Self.overloaded(call)) }
             }
         } catch {
@@ -111,23 +122,32 @@ import ThemisTelemetry
         do throws(ThemisError) {
             let request: Request = try call.decode()
             let context = call.context()
-            let isTaken = core.pool.submit { Self.run(call) { () throws(ThemisError) in try body(request, context) } }
-            if !isTaken { call.fail(Self.overloaded(call)) }
+            let time = telemetry.time
+            enqueue(call) { Self.run(call, time) { () throws(ThemisError) in try body(request, context) } }
         } catch {
             call.fail(error)
         }
     }
 
-    private nonisolated static func run(_ call: RPCServerCall, _ body: () throws(ThemisError) -> Void) {
+    /// Works for a caller who still waits: what waited for too long is not begun.
+    private nonisolated static func run(_ call: RPCServerCall, _ time: any TimeSource, _ body: () throws(ThemisError) -> Void) {
         if let span = call.span { span.record("queue", from: call.arrivedNanoseconds) }
         guard !call.isCancelled else { return call.reply(failing: ThemisError(.cancelled, "the caller went away", outcome: .notCommitted)) }
+        if call.deadlineNanoseconds != nil, call.isExpired(nowNanoseconds: time.monotonicNanoseconds()) {
+            return call.reply(
+                failing: ThemisError(
+                    .deadlineExceeded, "the deadline passed before the work was begun",
+                    outcome: call.method.effect == .write ? .notCommitted : nil))
+        }
         do throws(ThemisError) { try body() } catch { call.reply(failing: error) }
     }
 
     /// Runs `body` on the pool and resumes on the loop.
-    func awaitPool<Value: Sendable>(_ body: @escaping @Sendable () throws(ThemisError) -> Value) async throws(ThemisError) -> Value {
+    func awaitPool<Value: Sendable>(
+        _ lane: WorkerPool.Lane = .quick, _ body: @escaping @Sendable () throws(ThemisError) -> Value
+    ) async throws(ThemisError) -> Value {
         let result: Result<Value, ThemisError> = await withCheckedContinuation { continuation in
-            let isTaken = core.pool.submit {
+            let isTaken = core.pool.submit(lane) {
                 do throws(ThemisError) { continuation.resume(returning: .success(try body())) } catch {
                     continuation.resume(returning: .failure(error))
                 }

@@ -69,12 +69,12 @@ extension CoreService {
         stream(call) { call throws(ThemisError) in
             let message: ThemisRPC.ListRequest = try call.decode()
             let context = call.context()
-            let cursor = try await self.awaitPool { () throws(ThemisError) in
+            let cursor = try await self.awaitPool(.heavy) { () throws(ThemisError) in
                 try database.export(ThemisDatabase.ListRequest(message), context)
             }
             while true {
                 try await call.awaitWritable()
-                let piece = try await self.awaitPool { () throws(ThemisError) -> MessagePayload? in
+                let piece = try await self.awaitPool(.heavy) { () throws(ThemisError) -> MessagePayload? in
                     let entities = try cursor.next(maxBytes: Limits.streamCreditBytes)
                     if entities.isEmpty { return nil }
                     var payload = MessagePayload()

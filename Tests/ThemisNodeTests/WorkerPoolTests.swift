@@ -61,4 +61,76 @@ import ThemisBase
         pool.stop()
         #expect(done.withLock { $0 } == 2_000)
     }
+
+    /// Keeps one thread busy until it is opened.
+    private final class Blocker: Sendable {
+        private let state = Monitor((isReached: false, isOpen: false))
+
+        func work() {
+            state.withLock { $0.isReached = true }
+            state.notifyAll()
+            state.wait { $0.isOpen ? () : nil }
+        }
+
+        func awaitReached() { state.wait { $0.isReached ? () : nil } }
+
+        func open() {
+            state.withLock { $0.isOpen = true }
+            state.notifyAll()
+        }
+    }
+
+    @Test func `heavy work leaves a thread free for other work`() {
+        let pool = WorkerPool(threads: 2, capacity: 100)
+        let first = Blocker()
+        let second = Blocker()
+        _ = pool.submit(.heavy) { first.work() }
+        _ = pool.submit(.heavy) { second.work() }
+        first.awaitReached()
+        let quick = Blocker()
+        quick.open()
+        _ = pool.submit(.quick) { quick.work() }
+        quick.awaitReached()
+        #expect(pool.queued == 1)
+        first.open()
+        second.awaitReached()
+        second.open()
+        pool.stop()
+    }
+
+    @Test func `control work comes first, and heavy work has its turn behind a stream of quick work`() {
+        let pool = WorkerPool(threads: 1, capacity: 1_000)
+        let blocker = Blocker()
+        let order = Monitor<[String]>([])
+        _ = pool.submit { blocker.work() }
+        blocker.awaitReached()
+        let names = ["heavy"] + (0..<200).map { "quick \($0)" } + ["control"]
+        let pieces = names.map { name in
+            let lane: WorkerPool.Lane = name == "heavy" ? .heavy : name == "control" ? .control : .quick
+            return (lane: lane, work: { @Sendable in order.withLock { $0.append(name) } } as WorkerPool.Work)
+        }
+        #expect(pool.submit(contentsOf: pieces) == names.count)
+        blocker.open()
+        pool.stop()
+        let done = order.withLock { $0 }
+        #expect(done.first == "control" && done.count == names.count)
+        #expect((done.firstIndex(of: "heavy") ?? .max) < 50)
+    }
+
+    @Test func `of several pieces a full lane takes the first ones`() {
+        let pool = WorkerPool(threads: 1, capacity: 3)
+        let blocker = Blocker()
+        _ = pool.submit { blocker.work() }
+        blocker.awaitReached()
+        let runs = Monitor<[Int]>([])
+        let pieces = (0..<5).map { number in
+            (lane: WorkerPool.Lane.quick, work: { @Sendable in runs.withLock { $0.append(number) } } as WorkerPool.Work)
+        }
+        #expect(pool.submit(contentsOf: pieces) == 3)
+        let isTaken = pool.submit(isBounded: false) { runs.withLock { $0.append(9) } }
+        #expect(isTaken)
+        blocker.open()
+        pool.stop()
+        #expect(runs.withLock { $0 } == [0, 1, 2, 9])
+    }
 }

@@ -81,6 +81,13 @@ extension ConnectionState {
         close(stream, &out)
     }
 
+    /// Server: ends a stream whose request is not begun.
+    mutating func refuse(_ stream: UInt32, _ out: inout ByteBuffer) {
+        guard streams[stream] != nil else { return }
+        unsafe FrameHeader(type: .busy, flags: .end, stream: stream).append(to: &out)
+        close(stream, &out)
+    }
+
     /// Server: takes no further request; those in flight go on.
     mutating func goAway(_ out: inout ByteBuffer) {
         guard !isDraining else { return }

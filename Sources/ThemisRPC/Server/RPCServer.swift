@@ -69,10 +69,19 @@ final class AdmittedPeer: Sendable {
     /// Takes a request. Called on the loop; must not block; ends the call now or later, once.
     public typealias Handler = @NetLoop (RPCServerCall) -> Void
 
+    /// Asked for each request, with the bytes of its body that came with it and the monotonic clock in nanoseconds, before anything is done
+    /// for it; false is answered with BUSY.
+    public typealias Admission = @NetLoop (RPCMethod, _ bytes: Int, _ nowNanoseconds: UInt64) -> Bool
+
+    /// What else may refuse a request. Set before `start`.
+    public var admission: Admission?
+    /// Told of each admitted call that is over; false: its connection broke before the answer. Set before `start`.
+    public var onEnd: (@NetLoop (RPCServerCall, _ isAnswered: Bool) -> Void)?
+
     let options: Options
     let telemetry: Telemetry
     let handler: Handler
-    let completions = CompletionQueue()
+    nonisolated let completions = CompletionQueue()
     let counters: Counters
     private var socket: SocketFile?
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
@@ -141,6 +150,10 @@ final class AdmittedPeer: Sendable {
 
     /// Requests of all connections that are not answered yet.
     public var inFlight: Int { connections.values.reduce(0) { $0 + $1.inFlight } }
+
+    /// Runs `body`, which replies to many calls, with one wake-up of the loop for all of them; other replies wait until it returns. Any
+    /// thread.
+    public nonisolated func holdReplies(_ body: () -> Void) { completions.hold(body) }
 
     /// Takes no further connections and requests, ends endless calls, and waits until the others are answered.
     ///
@@ -234,14 +247,16 @@ final class AdmittedPeer: Sendable {
         counters.inFlight.set(Double(callsInFlight))
     }
 
-    /// `count` calls went with their connection.
-    func abandoned(_ count: Int) {
-        callsInFlight -= count
+    /// The calls went with their connection.
+    func abandoned(_ calls: [RPCServerCall]) {
+        callsInFlight -= calls.count
         counters.inFlight.set(Double(callsInFlight))
+        if let onEnd { for call in calls { onEnd(call, false) } }
     }
 
     func ended(_ call: RPCServerCall) {
         counters.requests[Int(call.method.number)]?.add()
+        onEnd?(call, true)
         callsInFlight -= 1
         counters.inFlight.set(Double(callsInFlight))
         // The state forgets the stream right behind this call: look when the turn is over.

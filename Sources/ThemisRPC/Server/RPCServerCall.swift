@@ -16,6 +16,8 @@ public import ThemisTelemetry
     public nonisolated let metadata: RequestMetadata
     /// The process that asks.
     public nonisolated var peer: RPCPeer { admitted.peer }
+    /// Bytes of the body that came with the request itself.
+    public nonisolated let requestBytes: Int
     /// When the request arrived, by the monotonic clock, in nanoseconds.
     public nonisolated let arrivedNanoseconds: UInt64
     /// When the answer is worth nothing any more, by the monotonic clock; nil without a deadline. The wait in any queue counts.
@@ -50,13 +52,14 @@ public import ThemisTelemetry
 
     init(
         _ connection: ServerConnection, stream: UInt32, method: RPCMethod, metadata: RequestMetadata, peer: AdmittedPeer,
-        arrivedNanoseconds: UInt64, completions: CompletionQueue, traffic: CallTraffic?, span: ActiveSpan?
+        requestBytes: Int, arrivedNanoseconds: UInt64, completions: CompletionQueue, traffic: CallTraffic?, span: ActiveSpan?
     ) {
         self.connection = connection
         self.stream = stream
         self.method = method
         self.metadata = metadata
         admitted = peer
+        self.requestBytes = requestBytes
         self.arrivedNanoseconds = arrivedNanoseconds
         deadlineNanoseconds =
             metadata.deadlineMilliseconds == 0 ? nil : arrivedNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000

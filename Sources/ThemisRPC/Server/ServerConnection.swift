@@ -75,7 +75,7 @@ import ThemisTelemetry
         countSent()
         let abandoned = calls.removeAll()
         state = nil
-        server.abandoned(abandoned.count)
+        server.abandoned(abandoned)
         for call in abandoned { call.abandon() }
         server.remove(self)
     }
@@ -165,8 +165,12 @@ import ThemisTelemetry
             return fail(
                 id, ThemisError(.notImplemented, "method \(number) is unknown to core \(Build.version); upgrade the core"))
         }
+        if let admission = server.admission, !admission(method, body.count, arrival()) {
+            server.counters.busy.add()
+            return stream.write { state?.refuse(id, &$0) }
+        }
         let call = RPCServerCall(
-            self, stream: id, method: method, metadata: metadata, peer: peer, arrivedNanoseconds: arrival(),
+            self, stream: id, method: method, metadata: metadata, peer: peer, requestBytes: body.count, arrivedNanoseconds: arrival(),
             completions: server.completions, traffic: traffic(method, isWhole: isWhole), span: span(method, metadata.trace))
         calls[id] = call
         server.began(call)
