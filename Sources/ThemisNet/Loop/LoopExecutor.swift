@@ -110,7 +110,7 @@ public protocol TurnEnding: AnyObject {
         try NetLoop.assumeIsolated(setup)
         NetLoop.assumeIsolated { endTurn() }
         while !isStopping.load(ordering: .acquiring) {
-            let flags = ready.isEmpty && dirty.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
+            let flags = ready.isEmpty && dirty.isEmpty && turnCalls.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
             unsafe event_base_loop(base, flags)
             NetLoop.assumeIsolated { endTurn() }
         }
