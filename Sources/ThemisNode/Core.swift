@@ -39,8 +39,8 @@ final class Core: Sendable {
         options.durableMark = mark
         options.feedRingBytes = settings.feedRingBytes
         options.entityCacheBytes = settings.entityCacheBytes
-        // Admitted already, and held by the bounds of streams and of the committer. When the pool has stopped it is done where it arises: it
-        // must not be lost.
+        // Admitted already, and held by the bounds of streams and of the committer. When the pool has stopped it is done where it
+        // arises: it must not be lost.
         options.execute = { body in if !pool.submit(isBounded: false, body) { body() } }
         options.onFatal = onFatal
         let answers = AnswerBatches()

@@ -106,7 +106,8 @@ import ThemisTestKit
         var last = [UInt64](repeating: 0, count: 8)
         for round in 1...1_500 {
             let answers = (0..<8).map { number in
-                fixture.submit(WriteOperation(EntityKey(stored: TableName(stored: "a"), pk: "k\(number)"), .put(Array(#"{"n":\#(round)}"#.utf8))))
+                let key = EntityKey(stored: TableName(stored: "a"), pk: "k\(number)")
+                return fixture.submit(WriteOperation(key, .put(Array(#"{"n":\#(round)}"#.utf8))))
             }
             for (number, answer) in answers.enumerated() { last[number] = try answer.get().version }
             // Who has an answer reads at least that.
