@@ -100,7 +100,7 @@ public enum Limits {
     public static let streamRateMilliseconds = 10_000
     /// How long a request goes on after its client has closed its sending half, in milliseconds. Closing fully looks the same at first.
     public static let halfCloseMilliseconds = 1_000
-    /// How long an answer may stand still because its reader takes nothing, in milliseconds.
+    /// How long an answer may stand still because its reader takes not one byte, in milliseconds. A slow reader is no stalled one.
     public static let writeStallMilliseconds = 30_000
     /// What a long poll may take beyond the wait it asked for, in milliseconds.
     public static let waitMarginMilliseconds = 5_000

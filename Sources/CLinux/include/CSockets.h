@@ -37,6 +37,9 @@ void themis_peer_text(int fd, char *text, size_t size);
 /// TCP_NODELAY; does nothing on other sockets.
 void themis_no_delay(int fd);
 
+/// Bytes given to a TCP socket that its peer has not acknowledged yet (SIOCOUTQ), 0 for other sockets.
+int themis_unacknowledged(int fd);
+
 /// SO_SNDBUF.
 void themis_send_buffer(int fd, int bytes);
 

@@ -206,6 +206,13 @@ public protocol ByteStreamHandler: AnyObject {
 
     // MARK: Writing
 
+    /// All bytes that the peer's kernel has taken so far. Asks the kernel: moves with a slow reader long before ours takes more.
+    var acknowledgedBytes: UInt64 {
+        guard isOpen else { return sentBytes }
+        let waiting = UInt64(themis_unacknowledged(socket.number))
+        return sentBytes > waiting ? sentBytes - waiting : 0
+    }
+
     /// Output that the kernel has not taken yet, in bytes.
     public var pendingBytes: Int { output.count }
 
