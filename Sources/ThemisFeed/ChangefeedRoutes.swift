@@ -67,6 +67,7 @@ public enum ChangefeedRoutes {
         if query.subscription.format.includesOldValue { try await feed.requireOldValues(of: query.subscription.filter.table) }
         await feed.awaitNewest()
         let position = try await feed.provedPosition(query.position, epoch: query.epoch)
+        if exchange.head.method == .head { return exchange.respondEventStreamHead() }
         // Once more: the core was asked meanwhile.
         try feed.admit()
         let connection = try StreamConnection(exchange, headers: [])

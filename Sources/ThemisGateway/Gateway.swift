@@ -100,7 +100,11 @@ extension HTTPExchange {
     ///
     /// - Throws: `unsupported_media_type`.
     func bodyType(_ allowed: MediaType...) throws(ThemisError) -> MediaType {
-        try MediaType.ofBody(head.fields["content-type"], allowed: allowed)
+        guard head.fields.count("content-type") <= 1 else {
+            throw ThemisError(
+                .unsupportedMediaType, "there is more than one Content-Type", fields: [FieldError("Content-Type", "send it once")])
+        }
+        return try MediaType.ofBody(head.fields["content-type"], allowed: allowed)
     }
 
     /// Reads a body that says nothing: empty, or an object without members.

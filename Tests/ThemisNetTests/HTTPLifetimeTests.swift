@@ -47,7 +47,8 @@ import ThemisTestKit
         for pause in pauses {
             let seen = client.events.bytes.count
             client.send("1\r\na\r\n")
-            try await client.events.wait { client.events.bytes.count > seen }
+            // The clock may have ended it already.
+            try await client.events.wait { client.events.bytes.count > seen || client.events.hasEnded }
             time.advance(milliseconds: pause)
         }
         try await client.waitForClose()
@@ -117,6 +118,41 @@ import ThemisTestKit
         #expect(fixture.written < 16 << 20)
         try await client.events.wait { fixture.server.connectionCount == 0 }
         client.stream.close()
+    }
+
+    // A large answer lay in the kernel's send buffer for longer than the clock of a stalled reader, because the kernel asks for more
+    // only once a third of its megabytes is gone: slow readers were cut off. What the reader acknowledges counts as progress.
+    @Test @NetLoop func `a reader that is slow but steady is not cut off, and one that stops is`() async throws {
+        let time = ManualTime()
+        let fixture = try ServerFixture(time: time)
+        // A small receive buffer: its window opens by what is read at once.
+        let reader = try ClientSocket(port: UInt16(fixture.server.localPort), receiveBufferBytes: 256 << 10)
+        try reader.send(request("GET", "/flood"))
+        var before = -1
+        while before != fixture.written || before == 0 {
+            before = fixture.written
+            try await NetLoop.sleep(milliseconds: 20)
+        }
+        for _ in 0..<4 {
+            _ = try reader.receive(128 << 10)
+            try await fixture.sweep(time, afterMilliseconds: 12_000)
+            #expect(fixture.server.connectionCount == 1)
+        }
+        try await Recorder().wait {
+            time.advance(milliseconds: 1_000)
+            return fixture.server.connectionCount == 0
+        }
+    }
+
+    @Test @NetLoop func `a reader that leaves in the middle of an answer is no warning`() async throws {
+        let fixture = try ServerFixture()
+        let client = try await fixture.client()
+        client.send(request("GET", "/flood"))
+        try await client.events.wait { fixture.written > 1 << 20 }
+        client.stream.close()
+        try await client.events.wait { fixture.server.connectionCount == 0 }
+        #expect(fixture.logged.withLock { $0 } == [])
+        fixture.server.stop()
     }
 
     @Test @NetLoop func `a drain finishes what is in progress and refuses what is new`() async throws {

@@ -8,6 +8,8 @@ import ThemisTestKit
 @NetLoop final class ServerFixture {
     let server: HTTPServer
     let telemetry: Telemetry
+    /// Lines of the log from `info` on.
+    let logged = Monitor<[String]>([])
     var observations: [HTTPObservation] = []
     /// Requests whose handler was cancelled or told that its client had gone.
     var gone: [String] = []
@@ -20,12 +22,28 @@ import ThemisTestKit
     ) throws {
         var options = HTTPServerOptions(port: 0)
         change(&options)
-        telemetry = .silent(time: time)
+        let logged = logged
+        let log = Logger(role: "test", level: .info, format: .text, time: time) { line in
+            logged.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+        }
+        telemetry = Telemetry(log: log, metrics: MetricRegistry(), time: time)
         let box = FixtureBox()
         server = HTTPServer(options, router: Router(ServerFixture.routes(box) + more), telemetry: telemetry)
         box.fixture = self
         server.observer = { [weak self] in self?.observations.append($0) }
         try server.start()
+    }
+
+    /// Moves the clock and waits until the server has compared its connections with it: a silent connection is closed by that.
+    func sweep(_ time: ManualTime, afterMilliseconds: Int64) async throws {
+        precondition(afterMilliseconds > Int64(Limits.headerMilliseconds), "a new connection must run out of time")
+        let count = server.connectionCount
+        let witness = try await client()
+        try await witness.events.wait { self.server.connectionCount == count + 1 }
+        time.advance(milliseconds: afterMilliseconds)
+        try await witness.waitForClose()
+        witness.stream.close()
+        try await witness.events.wait { self.server.connectionCount <= count }
     }
 
     func client() async throws -> RawClient { try await RawClient(port: server.localPort) }

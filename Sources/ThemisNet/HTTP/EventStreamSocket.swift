@@ -23,6 +23,8 @@ public protocol EventStreamOwner: AnyObject {
     private var owed = 0
     private let isChunking: Bool
     private var isBlocked = false
+    private var isFinishing = false
+    private var linger: LoopTimer?
     fileprivate var token: UInt64 = 0
     /// Free for the owner: an index of its own.
     public var tag = 0
@@ -51,7 +53,7 @@ public protocol EventStreamOwner: AnyObject {
     /// - Returns: how many were accepted, from the front. With fewer than all, `becameWritable` follows.
     public func send(_ bytes: UnsafeRawBufferPointer) -> Int {
         var accepted = 0
-        while isOpen, !isBlocked, accepted < bytes.count, sendPending() {
+        while isOpen, !isFinishing, !isBlocked, accepted < bytes.count, sendPending() {
             let taken = unsafe sendChunk(UnsafeRawBufferPointer(rebasing: bytes[accepted...]))
             accepted += taken
         }
@@ -64,13 +66,16 @@ public protocol EventStreamOwner: AnyObject {
     /// `send` for an array.
     public func send(_ bytes: [UInt8]) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 
-    /// Ends the stream in order, when nothing is owed, and closes.
+    /// Ends the stream in order, when nothing is owed, and closes. The last bytes wait for a full kernel for a moment.
     public func finish() {
-        if isChunking, owed == 0, sendPending() {
-            pending = Array("0\r\n\r\n".utf8)
-            _ = sendPending()
-        }
-        close()
+        guard isOpen, !isFinishing else { return }
+        guard isChunking, owed == 0 else { return close() }
+        pending += Array("0\r\n\r\n".utf8)
+        if sendPending() { return close() }
+        isFinishing = true
+        let timer = LoopTimer { [weak self] in self?.close() }
+        timer.schedule(milliseconds: Limits.lingerMilliseconds)
+        linger = timer
     }
 
     /// Closes at once.
@@ -80,6 +85,7 @@ public protocol EventStreamOwner: AnyObject {
         _ = Glibc.close(descriptor)
         descriptor = -1
         pending = []
+        linger = nil
         server.eventStreamClosed()
         guard let owner else { return }
         self.owner = nil
@@ -136,6 +142,7 @@ public protocol EventStreamOwner: AnyObject {
         guard isOpen, state & 2 != 0, isBlocked else { return }
         isBlocked = false
         guard sendPending() else { return }
+        if isFinishing { return close() }
         _ = EventStreamSet.shared.watch(token, descriptor: descriptor, writable: false)
         owner?.becameWritable(self)
     }
@@ -210,6 +217,15 @@ public protocol EventStreamOwner: AnyObject {
 }
 
 extension HTTPExchange {
+    private static let eventStreamType = "text/event-stream; charset=utf-8"
+    private static let eventStreamHeaders = [("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no")]
+
+    /// Answers HEAD as `beginEventStream` answers GET: the head alone, and the connection stays.
+    public func respondEventStreamHead() {
+        beginStream(200, contentType: Self.eventStreamType, headers: Self.eventStreamHeaders)
+        end()
+    }
+
     /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, `owner` gets a
     /// small socket to write frames to. Never compressed. A client of HTTP/1.0 sees the end by the closing.
     ///
@@ -218,12 +234,13 @@ extension HTTPExchange {
         headers: [(name: String, value: String)] = [], owner: any EventStreamOwner
     ) throws(ThemisError) -> EventStreamSocket {
         guard !hasAnswered, let connection else { throw ThemisError(.cancelled, "the client went away") }
+        precondition(head.method != .head, "an answer to HEAD has no body: respondEventStreamHead")
         let isChunking = !head.isHTTP10
         let answerHead = AnswerHead(
-            status: 200, contentType: "text/event-stream; charset=utf-8", contentLength: nil, isChunked: isChunking,
+            status: 200, contentType: Self.eventStreamType, contentLength: nil, isChunked: isChunking,
             isGzipped: false,
             varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
-            headers: [("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no")] + headers)
+            headers: Self.eventStreamHeaders + headers)
         connection.stream.write { answerHead.write(to: &$0) }
         guard let taken = connection.detach() else { throw ThemisError(.cancelled, "the client went away") }
         becameDetached(status: 200)

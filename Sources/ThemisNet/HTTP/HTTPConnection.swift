@@ -25,14 +25,14 @@ import ThemisBase
     private var windowBytes = 0
     private var isBodyPaused = false
     private var endedSince: Int64?
-    private var sentBytes: UInt64 = 0
-    private var sentAt: Int64
+    private var takenBytes: UInt64 = 0
+    private var takenAt: Int64
 
     init(_ stream: ByteStream, server: HTTPServer) {
         self.stream = stream
         self.server = server
         idleSince = server.nowMilliseconds
-        sentAt = idleSince
+        takenAt = idleSince
     }
 
     // MARK: Input
@@ -95,7 +95,8 @@ import ThemisBase
         (bodySince, bodyProgressAt, bodyProgressBytes, windowBytes) = (now, now, 0, 0)
         let given = head.fields["x-request-id"]
         let isUsable = given.map {
-            !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+            head.fields.count("x-request-id") == 1 && !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes
+                && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         }
         let exchange = HTTPExchange(
             head, requestID: isUsable == true ? given ?? "" : server.makeRequestID(), server: server, connection: self)
@@ -104,7 +105,7 @@ import ThemisBase
             exchange.fail(
                 ThemisError(
                     .invalidRequest, "a header cannot be used",
-                    fields: [FieldError("X-Request-Id", "1 to \(Limits.requestIDBytes) visible ASCII characters")]))
+                    fields: [FieldError("X-Request-Id", "1 to \(Limits.requestIDBytes) visible ASCII characters, once")]))
         } else {
             exchange.start()
         }
@@ -271,10 +272,12 @@ import ThemisBase
     func sweep(_ now: Int64) {
         let timeouts = server.options.timeouts
         if stream.pendingBytes > 0 {
-            if stream.sentBytes != sentBytes { (sentBytes, sentAt) = (stream.sentBytes, now) }
-            if now - sentAt > Int64(timeouts.writeStallMilliseconds) { return stream.close() }
+            // What the reader took counts, not what our kernel did: megabytes may lie between the two.
+            let taken = stream.acknowledgedBytes
+            if taken != takenBytes { (takenBytes, takenAt) = (taken, now) }
+            if now - takenAt > Int64(timeouts.writeStallMilliseconds) { return stream.close() }
         } else {
-            sentAt = now
+            takenAt = now
         }
         guard let current else {
             if let headSince {
@@ -292,6 +295,8 @@ import ThemisBase
             return
         }
         if let deadline = current.deadlineMilliseconds, now >= deadline {
+            // It was the client who took the time.
+            if isAwaitingBody(of: current) { return abortBody(of: current, "the body was not complete within request_timeout_ms") }
             return current.abort(
                 with: ThemisError(.deadlineExceeded, "the request took longer than it may; see request_timeout_ms"))
         }
@@ -300,8 +305,7 @@ import ThemisBase
 
     private func sweepBody(_ exchange: HTTPExchange, _ now: Int64, _ timeouts: HTTPTimeouts) {
         let body = exchange.body
-        let awaitsContinue = exchange.head.expectation == .continue100 && !hasSentContinue
-        guard !body.isComplete, !isBodyPaused, !awaitsContinue else { return restartWindow(body, now) }
+        guard isAwaitingBody(of: exchange) else { return restartWindow(body, now) }
         if body.receivedBytes != bodyProgressBytes { (bodyProgressBytes, bodyProgressAt) = (body.receivedBytes, now) }
         if exchange.routeClass == .streamIn {
             let isIdle = now - bodyProgressAt > Int64(timeouts.streamIdleMilliseconds)
@@ -309,16 +313,23 @@ import ThemisBase
             let isTrickle =
                 isWindowOver && body.receivedBytes - windowBytes < Limits.streamRateBytes && body.receivedBytes != windowBytes
             if isIdle || isTrickle {
-                mustClose = true
-                return exchange.abort(
-                    with: ThemisError(
-                        .requestTimeout, "the body came more slowly than \(Limits.streamRateBytes) bytes in a window"))
+                return abortBody(of: exchange, "the body came more slowly than \(Limits.streamRateBytes) bytes in a window")
             }
             if isWindowOver { restartWindow(body, now) }
         } else if now - bodySince > Int64(timeouts.bodyMilliseconds) {
-            mustClose = true
-            exchange.abort(with: ThemisError(.requestTimeout, "the body took longer than \(timeouts.bodyMilliseconds) ms"))
+            abortBody(of: exchange, "the body took longer than \(timeouts.bodyMilliseconds) ms")
         }
+    }
+
+    /// Whether it is the client's turn: its body is not whole, it was asked for, and there is room for more of it.
+    private func isAwaitingBody(of exchange: HTTPExchange) -> Bool {
+        let awaitsContinue = exchange.head.expectation == .continue100 && !hasSentContinue
+        return !exchange.body.isComplete && !isBodyPaused && !awaitsContinue && exchange.head.framing != .none
+    }
+
+    private func abortBody(of exchange: HTTPExchange, _ detail: String) {
+        mustClose = true
+        exchange.abort(with: ThemisError(.requestTimeout, detail))
     }
 
     private func restartWindow(_ body: RequestBody, _ now: Int64) { (bodySince, windowBytes) = (now, body.receivedBytes) }

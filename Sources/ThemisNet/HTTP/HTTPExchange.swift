@@ -37,6 +37,7 @@ public import ThemisTelemetry
     private(set) var routeIndex: Int?
     private(set) var isChunking = false
     private var deflater: GzipDeflater?
+    private var isCodingRefused = false
     private var answeredStatus = 0
     private var answeredBytes = 0
     private var task: Task<Void, Never>?
@@ -130,7 +131,10 @@ public import ThemisTelemetry
     }
 
     private func matched() throws(ThemisError) -> Int {
-        if head.rawTarget == "*" { throw Refusal.options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS").error }
+        // RFC 9112 §3.2.4: an address without a path is how OPTIONS names the server as a whole through a proxy.
+        if head.rawTarget == "*" || (head.method == .options && head.target.isEmpty) {
+            throw Refusal.options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS").error
+        }
         switch try server.router.match(head.rawPath, head.method) {
         case .found(let index, let values):
             pathParameters = values
@@ -144,9 +148,12 @@ public import ThemisTelemetry
 
     private func isGzipped() throws(ThemisError) -> Bool {
         guard let coding = head.fields.slice("content-encoding") else { return false }
-        if ASCII.isEqualIgnoringCase(coding, "gzip".utf8) { return true }
-        if coding.isEmpty || ASCII.isEqualIgnoringCase(coding, "identity".utf8) { return false }
-        throw ThemisError(.unsupportedMediaType, "Content-Encoding is not known; send gzip or nothing")
+        if head.fields.count("content-encoding") == 1 {
+            if ASCII.isEqualIgnoringCase(coding, "gzip".utf8) || ASCII.isEqualIgnoringCase(coding, "x-gzip".utf8) { return true }
+            if coding.isEmpty || ASCII.isEqualIgnoringCase(coding, "identity".utf8) { return false }
+        }
+        isCodingRefused = true
+        throw ThemisError(.unsupportedMediaType, "Content-Encoding is not known; send gzip, once, or nothing")
     }
 
     private func run(_ route: Route) async {
@@ -217,7 +224,7 @@ public import ThemisTelemetry
         let hasNoBody = status == 204 || status == 304 || status < 200
         var sent = body
         let canVary = !hasNoBody && MediaTypes.isCompressible(contentType) && body.count >= Limits.gzipSmallestBytes
-        let isGzip = canVary && head.method != .head && body.count <= Limits.gzipLargestBytes && acceptsGzip
+        let isGzip = canVary && body.count <= Limits.gzipLargestBytes && acceptsGzip
         if isGzip { sent = GzipDeflater.gzip(body) }
         let closes = connection.closesAfterAnswer
         let answerHead = AnswerHead(
@@ -239,8 +246,11 @@ public import ThemisTelemetry
         guard let connection else { return }
         guard answer == .none else {
             guard answer == .streaming else { return }
-            server.telemetry.log.warning(
-                "an answer was broken off", [(.code, error.code.word), (.request_id, requestID), (.detail, error.message)])
+            // A reader that leaves in the middle is everyday life, and nobody has to act.
+            let hasLeft = error.code == .cancelled || !connection.stream.isOpen
+            server.telemetry.log.log(
+                hasLeft ? .debug : .warn, "an answer was broken off",
+                [(.code, error.code.word), (.request_id, requestID), (.detail, error.message)])
             breakOff(error, connection)
             return
         }
@@ -249,7 +259,8 @@ public import ThemisTelemetry
             return respondProblem(Refusal.plain(error), [("Allow", allow)])
         }
         switch error.code {
-        case .unsupportedMediaType: respondProblem(error, [("Accept-Encoding", "gzip")])
+        // RFC 9110 §12.5.3: the header says that the coding was the reason, not the type.
+        case .unsupportedMediaType where isCodingRefused: respondProblem(error, [("Accept-Encoding", "gzip")])
         case .unauthenticated: respondProblem(error, [("WWW-Authenticate", "Bearer")])
         default: respondProblem(error, [])
         }
@@ -289,7 +300,7 @@ public import ThemisTelemetry
         // The body of such a request is read while its answer is sent, and the client sends none before it was asked to.
         if routeClass == .streamIn { connection.askForBody(of: self) }
         let canVary = MediaTypes.isCompressible(contentType)
-        let isGzip = canVary && head.method != .head && acceptsGzip
+        let isGzip = canVary && acceptsGzip
         isChunking = !head.isHTTP10
         let answerHead = AnswerHead(
             status: status, contentType: MediaTypes.withCharset(contentType), contentLength: nil, isChunked: isChunking,
@@ -298,7 +309,7 @@ public import ThemisTelemetry
             date: server.currentDate(), headers: headers)
         connection.stream.write { answerHead.write(to: &$0) }
         connection.mustClose = answerHead.closes
-        if isGzip { deflater = GzipDeflater() }
+        if isGzip, head.method != .head { deflater = GzipDeflater() }
         answeredStatus = status
         answer = .streaming
     }
@@ -367,22 +378,4 @@ public import ThemisTelemetry
                 microseconds: Int64(elapsed / 1_000),
                 requestBytes: body.receivedBytes, answerBytes: answeredBytes))
     }
-}
-
-/// What a gateway counts of one request.
-public struct HTTPObservation: Sendable {
-    /// The index of the route in the router; nil when none matched.
-    public let routeIndex: Int?
-    /// How the bounds of the request worked; nil when no route matched.
-    public let routeClass: RouteClass?
-    /// The method.
-    public let method: HTTPMethod
-    /// The status answered; 499 when the client went away before.
-    public let status: Int
-    /// From the end of the request's head to the end of its answer.
-    public let microseconds: Int64
-    /// Bytes of the request's body, as received.
-    public let requestBytes: Int
-    /// Bytes of the answer's body, as sent.
-    public let answerBytes: Int
 }

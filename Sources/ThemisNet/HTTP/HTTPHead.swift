@@ -62,7 +62,7 @@ public enum HTTPExpectation: Sendable {
 public struct HTTPRequestHead: Sendable {
     /// The method.
     public let method: HTTPMethod
-    /// The target as sent, without what an absolute form has before the path.
+    /// The target as sent, without what an absolute form has before the path. Empty, or a query, for one without a path.
     let target: Range<Int>
     /// The headers.
     public let fields: HTTPFields

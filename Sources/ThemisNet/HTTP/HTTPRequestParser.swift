@@ -167,10 +167,11 @@ private struct RequestHeadReader {
             guard ASCII.isEqualIgnoringCase(bytes.prefix(scheme.utf8.count), scheme.utf8) else { continue }
             let authority = bytes.dropFirst(scheme.utf8.count).prefix { $0 != ASCII.slash && $0 != 0x3F }
             try Self.checkHost(authority)
-            guard !authority.isEmpty, authority.endIndex < bytes.endIndex, bytes[authority.endIndex] == ASCII.slash else { break }
+            // Without a path, what is left is empty or a query: the root.
+            guard !authority.isEmpty else { break }
             return authority.endIndex..<target.upperBound
         }
-        throw ThemisError(.malformedHTTP, "the target is neither a path that begins with / nor an http:// address with a path")
+        throw ThemisError(.malformedHTTP, "the target is neither a path that begins with / nor an http:// address")
     }
 
     private static func checkHost(_ value: ArraySlice<UInt8>) throws(ThemisError) {

@@ -15,7 +15,7 @@ public struct HTTPTimeouts: Sendable {
     public var streamRateMilliseconds = Limits.streamRateMilliseconds
     /// For an answer after the client has closed its sending half.
     public var halfCloseMilliseconds = Limits.halfCloseMilliseconds
-    /// For a reader that takes nothing of its answer.
+    /// For a reader that takes not one byte of its answer.
     public var writeStallMilliseconds = Limits.writeStallMilliseconds
 
     /// The clocks of the limits table.
@@ -134,10 +134,11 @@ public struct HTTPServerOptions: Sendable {
         guard refusals < Self.farewells else { return stream.close() }
         refusals += 1
         let error = ThemisError(.overloaded, "there are \(options.maxConnections) connections already (server.max_connections)")
-        let body = ProblemDocument.render(error, requestID: makeRequestID())
+        let requestID = makeRequestID()
+        let body = ProblemDocument.render(error, requestID: requestID)
         let head = AnswerHead(
-            status: 503, contentType: ProblemDocument.contentType, contentLength: body.count, isChunked: false, isGzipped: false,
-            varies: false, closes: true, saysKeepAlive: false, requestID: makeRequestID(), date: currentDate(),
+            status: 503, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count, isChunked: false,
+            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: currentDate(),
             headers: [("Retry-After", "1")])
         stream.start(Farewell { [weak self] in self?.refusals -= 1 })
         stream.write { out in
