@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help install build run test check fix generate docs demo crash bench soak fuzz asan tsan clean
+.PHONY: help install build run test check fix generate docs demo crash browser hostile bench soak fuzz asan tsan clean
 
 DATA ?= ./data
 PORT ?= 8765
@@ -26,6 +26,7 @@ run: build ## build, start the whole set on DATA=./data and PORT=8765, print wha
 	@Scripts/run.sh "$(DATA)" "$(PORT)"
 
 test: install ## build and run every tier of tests
+	@Scripts/install.sh browser
 	@Scripts/test.sh
 
 check: install ## format, strict build, walls, house rules, generated files; `make fix` and the texts repair
@@ -46,6 +47,14 @@ demo: build ## import the Debian package index while a client follows the change
 crash: install ## kill the core at random under load, ROUNDS=200 times, and compare with the ledger
 	@swift build --build-tests
 	@THEMIS_CRASH_ROUNDS=$(ROUNDS) Scripts/tier.sh crash --filter CrashTests
+
+browser: install ## follow the changefeed with Chromium through nginx and HAProxy while processes are killed
+	@Scripts/install.sh browser
+	@swift build
+	@Scripts/browser
+
+hostile: build ## thousands of slow, half-open and never-reading clients: what the others feel, what the processes hold
+	@/usr/bin/python3 Scripts/hostile
 
 bench: build ## compare with peers on this machine, ROWS=rpc-get,… for some rows, QUICK=1 for one short round
 	@Scripts/install.sh bench

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: Scripts/install.sh build|test|bench …   Installs the packages of Scripts/packages.txt that are missing; asks apt-get only then.
+# usage: Scripts/install.sh build|test|browser|bench …   Installs what is missing of Scripts/packages.txt; asks apt-get only then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,7 @@ fi
 
 unpacked=
 case " $* " in *" test "*) unpacked+=" $(listed unpack)" ;; esac
+case " $* " in *" browser "*) unpacked+=" $(listed proxy)" ;; esac
 case " $* " in *" bench "*) unpacked+=" $(listed peer)" ;; esac
 for package in $unpacked; do
     [ -e ".build/tools/.$package" ] && continue

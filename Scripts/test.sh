@@ -20,6 +20,10 @@ tier fuzz --filter FuzzTests
 tier wire --filter "$wire"
 # The built programs take the machine for themselves: one test at a time.
 tier end-to-end --filter EndToEndTests --no-parallel
+# A browser through proxies: neither is ours.
+echo "── browser"
+Scripts/browser 2>&1 | tee .build/tiers/browser.log || failed=1
+tail -n 1 .build/tiers/browser.log >> .build/tiers/summary
 echo
 cat .build/tiers/summary
 [ "$failed" -eq 0 ] && echo "make test: every tier passed" || { echo "make test: FAILED"; exit 1; }
