@@ -24,6 +24,8 @@ import ThemisBase
     private var bodyProgressBytes = 0
     private var windowBytes = 0
     private var isBodyPaused = false
+    /// The next request waits until the answers before it have gone.
+    private var isOutputFull = false
     private var endedSince: Int64?
     private var takenBytes: UInt64 = 0
     private var takenAt: Int64
@@ -53,6 +55,12 @@ import ThemisBase
     /// One event of the parser. Returns false when more bytes, or an answer, must come first.
     private func step(_ bytes: UnsafeRawBufferPointer, _ used: inout Int) throws(ThemisError) -> Bool {
         if let current, current.body.isComplete { return false }
+        if current == nil, stream.isAboveHighWater {
+            // Who sends requests and reads no answers is owed one answer, not one for each.
+            isOutputFull = true
+            stream.pauseReading()
+            return false
+        }
         if let current, !isDiscardingBody, current.body.isFull {
             isBodyPaused = true
             stream.pauseReading()
@@ -217,7 +225,7 @@ import ThemisBase
         }
         guard !isParsing else { return }
         stream.resumeReading()
-        if hasPeerEnded, current == nil { stream.finish() }
+        if hasPeerEnded, current == nil, !isOutputFull { stream.finish() }
     }
 
     /// Gives the socket away: the exchange goes on as an event stream.
@@ -233,8 +241,8 @@ import ThemisBase
     func ended(_ stream: ByteStream) {
         hasPeerEnded = true
         guard let current else {
-            // Whatever is left is no whole request.
-            return stream.finish()
+            // Whatever is left is no whole request, unless it was not looked at yet.
+            return isOutputFull ? () : stream.finish()
         }
         guard current.body.isComplete else {
             if isDiscardingBody { return stream.finish() }
@@ -248,7 +256,12 @@ import ThemisBase
         }
     }
 
-    func drained(_ stream: ByteStream) {}
+    func drained(_ stream: ByteStream) {
+        guard isOutputFull else { return }
+        isOutputFull = false
+        stream.resumeReading()
+        if hasPeerEnded, current == nil, !isOutputFull { stream.finish() }
+    }
 
     func closed(_ stream: ByteStream, _ reason: CloseReason) {
         server.remove(self)
@@ -280,6 +293,8 @@ import ThemisBase
             takenAt = now
         }
         guard let current else {
+            // Idle is who has its answers.
+            if stream.pendingBytes > 0 { idleSince = now }
             if let headSince {
                 if now - headSince > Int64(timeouts.headerMilliseconds) {
                     refuse(ThemisError(.requestTimeout, "the headers took longer than \(timeouts.headerMilliseconds) ms"))
