@@ -67,6 +67,7 @@ struct ChangefeedQuery {
             }
             position = identifier.sequence
             epoch = identifier.epoch
+            subscription.passedOrdinal = identifier.ordinal
             return
         }
         guard let text = value("from_seq") else { return }

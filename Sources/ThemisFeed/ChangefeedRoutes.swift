@@ -40,11 +40,13 @@ public enum ChangefeedRoutes {
         request.waitMilliseconds = UInt32(query.longPollMilliseconds)
         request.filter = query.subscription.filter
         request.oldValues = query.subscription.format.includesOldValue
-        let page = try await feed.read(request, query.subscription) {
+        var page = try await feed.read(request, query.subscription) {
             RequestMetadata(
                 deadlineMilliseconds: exchange.remainingMilliseconds.map { UInt32(clamping: max(1, $0)) } ?? 0, trace: exchange.traceparent,
                 principal: exchange.principal, scopes: exchange.scopes)
         }
+        page.changes.removeFirst(
+            page.changes.prefix { $0.sequence == query.position && $0.ordinal <= query.subscription.passedOrdinal }.count)
         var out: [UInt8] = []
         out.reserveCapacity(256 + page.changes.reduce(0) { $0 + $1.value.count * 5 / 4 + 256 })
         out.append(contentsOf: #"{"events":["#.utf8)

@@ -21,7 +21,7 @@ struct EventFormat: Equatable, Sendable {
         guard isCloudEvent else { return appendEvent(change, to: &out) }
         let kind = change.isDelete ? "delete" : change.isSystem ? "system" : "put"
         out.append(contentsOf: #"{"specversion":"1.0","id":""#.utf8)
-        out.append(contentsOf: EventIdentifier(epoch: epoch, sequence: change.sequence).text.utf8)
+        out.append(contentsOf: EventIdentifier(epoch: epoch, of: change).text.utf8)
         out.append(contentsOf: #"","source":"/themis/tables/"#.utf8)
         out.append(contentsOf: change.table.utf8)
         out.append(contentsOf: #"","type":"themis.entity.\#(kind)","subject":"#.utf8)
@@ -53,6 +53,7 @@ struct EventFormat: Equatable, Sendable {
         out.append(
             contentsOf: #","version":\#(change.version),"txn":{"index":\#(change.transactionIndex),"count":\#(change.transactionCount)}"#
                 .utf8)
+        if change.ordinal > 0 { out.append(contentsOf: #","ordinal":\#(change.ordinal)"#.utf8) }
         if let cause = change.causeWord {
             out.append(contentsOf: #","cause":""#.utf8)
             out.append(contentsOf: cause.utf8)
@@ -87,32 +88,46 @@ extension ChangeMessage {
 }
 
 /// The id of an event: opaque to clients, `<epoch>-<20-digit sequence>` to us. Sorts as the sequence does.
+///
+/// A system record has no sequence of its own; it hangs at the data record before it and adds `.<ordinal>`, so that a reader which leaves
+/// behind one of several is not shown it again.
 struct EventIdentifier: Equatable, Sendable {
     /// The epoch of the history that the sequence counts in.
     let epoch: String
     /// The position.
     let sequence: SequenceNumber
+    /// Which of the system records at `sequence`, from 1; 0 for the data record itself.
+    let ordinal: UInt32
 
     /// Puts an id together.
-    init(epoch: String, sequence: SequenceNumber) {
+    init(epoch: String, sequence: SequenceNumber, ordinal: UInt32 = 0) {
         self.epoch = epoch
         self.sequence = sequence
+        self.ordinal = ordinal
     }
+
+    /// The id of a record.
+    init(epoch: String, of change: ChangeMessage) { self.init(epoch: epoch, sequence: change.sequence, ordinal: change.ordinal) }
 
     /// Takes an id apart; nil when it is none of ours.
     init?(_ text: String) {
         guard text.utf8.count <= 64, let dash = text.utf8.lastIndex(of: 0x2D) else { return nil }
-        let digits = text[text.utf8.index(after: dash)...]
-        guard !digits.isEmpty, digits.utf8.count <= 20, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            let sequence = SequenceNumber(digits)
-        else { return nil }
+        let numbers = text[text.utf8.index(after: dash)...].split(separator: ".", omittingEmptySubsequences: false)
+        guard numbers.count <= 2, let sequence: SequenceNumber = Self.number(numbers[0], digits: 20) else { return nil }
+        let ordinal: UInt32? = numbers.count == 2 ? Self.number(numbers[1], digits: 5) : 0
+        guard let ordinal else { return nil }
         let epoch = text[..<dash]
         guard !epoch.isEmpty, epoch.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
-        self.init(epoch: String(epoch), sequence: sequence)
+        self.init(epoch: String(epoch), sequence: sequence, ordinal: ordinal)
+    }
+
+    private static func number<Value: FixedWidthInteger>(_ text: Substring, digits: Int) -> Value? {
+        guard !text.isEmpty, text.utf8.count <= digits, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Value(text)
     }
 
     /// The id's text.
-    var text: String { "\(epoch)-\(Self.padded(sequence))" }
+    var text: String { "\(epoch)-\(Self.padded(sequence))" + (ordinal > 0 ? ".\(ordinal)" : "") }
 
     /// Twenty digits.
     static func padded(_ sequence: SequenceNumber) -> String {

@@ -25,7 +25,7 @@ enum FeedFrame {
 
     /// A change record in `format`.
     static func change(_ change: ChangeMessage, format: EventFormat, epoch: String) -> [UInt8] {
-        event(id: EventIdentifier(epoch: epoch, sequence: change.sequence)) { format.append(change, epoch: epoch, to: &$0) }
+        event(id: EventIdentifier(epoch: epoch, of: change)) { format.append(change, epoch: epoch, to: &$0) }
     }
 
     /// Moves the client's last event id without an event.

@@ -7,6 +7,8 @@ struct Subscription: Sendable {
     var filter = ChangesFilter()
     var format = EventFormat.standard
     var heartbeatMilliseconds: Int64 = 15_000
+    /// The last system record at the position where the reader goes on that it has seen; 0 for none.
+    var passedOrdinal: UInt32 = 0
 
     /// Whether ready-made frames of the ring serve this subscriber.
     var isPlain: Bool { format == .standard && !isFiltered }
@@ -56,6 +58,8 @@ struct Subscription: Sendable {
     private(set) var position: SequenceNumber
     /// The epoch that `position` counts in; empty until the core was reached.
     private(set) var epoch: String
+    /// Where the reader went on.
+    private let start: Place
     /// The last position that the client knows by an id.
     private var told: SequenceNumber
     private var pending: ArraySlice<UInt8> = []
@@ -78,13 +82,16 @@ struct Subscription: Sendable {
         self.position = position
         self.epoch = epoch
         self.startsAtNewest = startsAtNewest
+        start = Place(epoch: epoch, position: position)
         told = position
         nextHeartbeat = now + subscription.heartbeatMilliseconds
         self.expires = expires
     }
 
     /// The id of the position.
-    var identifier: EventIdentifier { EventIdentifier(epoch: epoch, sequence: position) }
+    var identifier: EventIdentifier {
+        EventIdentifier(epoch: epoch, sequence: position, ordinal: place == start ? subscription.passedOrdinal : 0)
+    }
 
     /// Sends `frames` behind what is pending, whatever the position.
     func push(_ frames: [UInt8]) {
@@ -205,7 +212,7 @@ struct Subscription: Sendable {
 
     /// Sends a page in pieces. A reader that stops reading keeps the rest only while the feed has room for it; else it is read again.
     private func deliver(_ page: ChangesPage) async {
-        var next = 0
+        var next = place == start ? page.changes.prefix { $0.sequence == position && $0.ordinal <= subscription.passedOrdinal }.count : 0
         repeat {
             var out: [UInt8] = []
             let start = next
@@ -292,7 +299,7 @@ struct Subscription: Sendable {
         feed.countHeartbeat()
         if told != position, !epoch.isEmpty {
             told = position
-            push(FeedFrame.bookmark(EventIdentifier(epoch: epoch, sequence: position)))
+            push(FeedFrame.bookmark(identifier))
         } else {
             push(FeedFrame.heartbeat)
         }
@@ -302,7 +309,7 @@ struct Subscription: Sendable {
     func end(reason: String, retryMilliseconds: Int) {
         guard state != .closed, !isEnding else { return }
         isEnding = true
-        let identifier = epoch.isEmpty ? nil : EventIdentifier(epoch: epoch, sequence: position)
+        let identifier = epoch.isEmpty ? nil : identifier
         // A blocked stream still owes the rest of a frame; the end goes behind it.
         push(
             FeedFrame.retry(milliseconds: retryMilliseconds)

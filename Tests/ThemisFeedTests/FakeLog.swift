@@ -14,6 +14,8 @@ import ThemisTelemetry
     var latest: SequenceNumber = 0
     /// Bytes of the document with a sequence.
     var bytes: @Sendable (SequenceNumber) -> Int = { _ in 20 }
+    /// How many system records hang at a sequence; they come with the data record behind it.
+    var system: [SequenceNumber: UInt32] = [:]
     /// What every read is refused with.
     var failure: ThemisError?
     /// Whether reads are held until `release`.
@@ -21,6 +23,8 @@ import ThemisTelemetry
     var reads = 0
     /// Streams of followers that are open.
     private(set) var followers = 0
+    /// Streams of followers that were ever opened.
+    private(set) var follows = 0
     private var held: [(call: RPCServerCall, page: ChangesPage)] = []
     private var server: RPCServer?
     private var observers: [CheckedContinuation<Void, Never>] = []
@@ -81,6 +85,7 @@ import ThemisTelemetry
 
     private func follow(_ call: RPCServerCall) throws(ThemisError) {
         followers += 1
+        follows += 1
         call.onCancel = { [unowned self] in
             followers -= 1
             call.finish()
@@ -102,7 +107,19 @@ import ThemisTelemetry
         guard request.epoch.isEmpty || request.epoch == epoch else { throw ThemisError(.epochChanged, "another epoch") }
         guard request.after + 1 >= oldest else { throw ThemisError(.historyGone, "gone") }
         var answer = page(after: request.after, limit: Int(request.limit))
-        if request.filter?.kinds == .system { answer.changes = [] }
+        if let kinds = request.filter?.kinds, kinds.contains(.system) { addSystem(to: &answer, behind: request.after, kinds) }
         if holds { held.append((call, answer)) } else { call.respond(answer) }
+    }
+
+    private func addSystem(to page: inout ChangesPage, behind after: SequenceNumber, _ kinds: ChangeKinds) {
+        var changes: [ChangeMessage] = []
+        for sequence in after..<page.nextAfter {
+            for index in 0..<(system[sequence] ?? 0) {
+                changes.append(
+                    ChangeMessage(sequence: sequence, ordinal: index + 1, kind: .system, table: "t", pk: "", value: [0x7B, 0x7D]))
+            }
+            if kinds.contains(.put) { changes += page.changes.filter { $0.sequence == sequence + 1 } }
+        }
+        page.changes = changes
     }
 }

@@ -68,9 +68,15 @@ func makeFrame(_ sequence: SequenceNumber, bytes: Int = 10) -> [UInt8] {
         let id = EventIdentifier(epoch: "00ff12", sequence: 42)
         #expect(id.text == "00ff12-00000000000000000042")
         #expect(EventIdentifier(id.text) == id)
+        let system = EventIdentifier(epoch: "00ff12", sequence: 42, ordinal: 7)
+        #expect(system.text == "00ff12-00000000000000000042.7")
+        #expect(EventIdentifier(system.text) == system)
     }
 
-    @Test(arguments: ["", "-", "abc", "abc-", "-5", "xyz-5", "abc-5x", "abc-18446744073709551616", "abc-000000000000000000001"])
+    @Test(arguments: [
+        "", "-", "abc", "abc-", "-5", "xyz-5", "abc-5x", "abc-18446744073709551616", "abc-000000000000000000001", "abc-1.", "abc-1.x",
+        "abc-1.2.3", "abc-.1",
+    ])
     func `a foreign id is none of ours`(text: String) { #expect(EventIdentifier(text) == nil) }
 }
 

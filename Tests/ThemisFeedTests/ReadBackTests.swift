@@ -154,6 +154,50 @@ import ThemisTestKit
         }
     }
 
+    // System records share the sequence of the data record before them, and so did their ids: a reader that left behind the first of
+    // several was shown it again when it came back. Their ids now say which one it was.
+    @Test func `a reader that leaves behind any record of any kind gets the rest, each once`() async throws {
+        let log = FakeLog()
+        try await log.start()
+        let feed = try await log.makeFeed(ManualTime())
+        await NetLoop.run {
+            log.system = [0: 1, 2: 3, 4: 2]
+            feed.absorb(log.page(1...6))
+        }
+        let whole = try await Self.identifiers(feed, of: log, behind: nil)
+        #expect(
+            whole.map { $0.drop { $0 != "-" }.drop { $0 == "-" || $0 == "0" } } == [
+                ".1", "1", "2", "2.1", "2.2", "2.3", "3", "4", "4.1", "4.2", "5", "6",
+            ])
+        for (index, identifier) in whole.enumerated() {
+            let rest = try await Self.identifiers(feed, of: log, behind: identifier)
+            #expect(rest == Array(whole[(index + 1)...]), "behind \(identifier)")
+        }
+        await NetLoop.run { log.stop() }
+    }
+
+    /// The ids of the records that a stream brings until the newest, and proves that its greeting repeats where it began.
+    private static func identifiers(_ feed: Feed, of log: FakeLog, behind last: String?) async throws -> [String] {
+        let sink = SlowSink()
+        let query = try ChangefeedQuery({ $0 == "types" ? "PUT,SYSTEM" : nil }, lastEventID: last)
+        let subscriber = await NetLoop.run {
+            let subscriber = feed.subscribe(sink, query.subscription, position: query.position, epoch: query.epoch, maxSeconds: nil)
+            feed.greet(subscriber)
+            return subscriber
+        }
+        for _ in 0..<100 where await subscriber.position < 6 { _ = try await feed.info() }
+        let text = await NetLoop.run {
+            subscriber.abort()
+            return sink.text
+        }
+        let frames = text.components(separatedBy: "\n\n")
+        let hello = frames.first { $0.contains("event: hello") }?.split(separator: "\n").first { $0.hasPrefix("id: ") }
+        if let last { #expect(hello == "id: \(last)") }
+        return frames.filter { $0.contains(#"data: {"sequence":"#) }.compactMap { frame in
+            frame.split(separator: "\n").first { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+        }
+    }
+
     @Test func `subscribers of system records ask the core only when there is something new`() async throws {
         let log = FakeLog()
         try await log.start()
