@@ -117,8 +117,11 @@ public enum Limits {
     public static let instanceBytes = 128
     /// Unacknowledged bytes of one RPC stream.
     public static let streamCreditBytes = 256 << 10
-    /// Unacknowledged bytes of all streams of one RPC connection.
-    public static let connectionCreditBytes = 4 << 20
+    /// Exports and bulk requests of one gateway at once. Each may hold the credit of a stream while its client stands still.
+    public static let streamsAtOnce = 64
+    /// Unacknowledged bytes of all streams of one RPC connection: what all streams of a gateway may hold whose clients stand still, and as
+    /// much again for everyone else.
+    public static let connectionCreditBytes = 2 * streamsAtOnce * streamCreditBytes
     /// Requests one RPC connection may have unanswered; above it BUSY.
     public static let requestsInFlight = 1_024
     /// One RPC message put together from DATA frames: a page of changes that ends with the largest transaction, and its envelope.

@@ -57,6 +57,8 @@ import ThemisRPC
     // MARK: Stream
 
     private func stream(_ exchange: HTTPExchange) async throws {
+        try gateway.streamBegins()
+        defer { gateway.streamEnded() }
         exchange.become(.streamIn)
         // Which core a line belongs to is only known once it is read; there is one.
         let call = try await gateway.placement.main.writeStream(exchange.metadata())

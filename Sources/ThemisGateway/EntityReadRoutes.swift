@@ -90,6 +90,8 @@ import ThemisRPC
             (probe.limit, probe.keysOnly) = (1, true)
             _ = try await core.list(probe, exchange.metadata(minSequence: minSequence))
         }
+        try gateway.streamBegins()
+        defer { gateway.streamEnded() }
         exchange.become(.streamOut)
         let call = try await core.export(request, exchange.metadata())
         defer { call.cancel() }

@@ -12,6 +12,8 @@ import ThemisTelemetry
         var bodyBytes: Int
         /// Whether the changefeed routes are mounted here.
         var servesChangefeed: Bool
+        /// Exports and bulk requests at once.
+        var streamsAtOnce = Limits.streamsAtOnce
     }
 
     /// Where data lies.
@@ -28,6 +30,8 @@ import ThemisTelemetry
     let process: ProcessMetrics
     /// RocksDB's version as the core told it last; nil until it has.
     var rocksDBVersion: String?
+    /// Exports and bulk requests in progress.
+    private var streams = 0
     /// Whether this process takes no new work.
     var isDraining = false
 
@@ -46,6 +50,20 @@ import ThemisTelemetry
         telemetry.metrics.gauge(.coreUp).set(state.isConnected ? 1 : 0)
         if !state.isConnected { rocksDBVersion = nil }
     }
+
+    /// Takes a place for an export or a bulk request; each success is followed by one `streamEnded`.
+    ///
+    /// - Throws: `overloaded`.
+    func streamBegins() throws(ThemisError) {
+        guard streams < options.streamsAtOnce else {
+            throw ThemisError(
+                .overloaded, "there are \(options.streamsAtOnce) exports and bulk requests already; ask again", retryAfterSeconds: 1)
+        }
+        streams += 1
+    }
+
+    /// Gives the place back.
+    func streamEnded() { streams -= 1 }
 
     /// What keeps this process from being ready; nil when nothing does.
     var missing: String? { isDraining ? "draining" : link.missing }
