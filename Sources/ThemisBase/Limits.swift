@@ -71,6 +71,8 @@ public enum Limits {
     public static let headerMilliseconds = 10_000
     /// Time for the body of one unary request, in milliseconds.
     public static let bodyMilliseconds = 30_000
+    /// Connections that one pass of the clocks ends at once: each costs an answer and mostly a new connection, and everyone else waits.
+    public static let connectionEnds = 16
     /// Idle time of a kept-alive connection, in milliseconds.
     public static let keepAliveMilliseconds = 75_000
     /// Idle time of a streamed request body, in milliseconds.

@@ -25,6 +25,21 @@ import ThemisTestKit
         fixture.server.stop()
     }
 
+    @Test @NetLoop func `many connections that run out of time at once are all ended, some at a time`() async throws {
+        let time = ManualTime()
+        let fixture = try ServerFixture(time: time)
+        defer { fixture.server.stop() }
+        var clients: [RawClient] = []
+        for _ in 0..<100 { clients.append(try await fixture.client()) }
+        for client in clients { client.send("GET /hello HTTP/1.1\r\nX") }
+        try await Recorder().wait { fixture.server.connectionCount == 100 }
+        try await NetLoop.sleep(milliseconds: 20)
+        time.advance(milliseconds: 10_001)
+        for client in clients { #expect(try await client.answer().status == 408) }
+        for client in clients { client.stream.close() }
+        try await Recorder().wait { fixture.server.connectionCount == 0 }
+    }
+
     @Test @NetLoop func `a slow body is answered 408 and closed`() async throws {
         let time = ManualTime()
         let fixture = try ServerFixture({ $0.requestTimeoutMilliseconds = 300_000 }, time: time)

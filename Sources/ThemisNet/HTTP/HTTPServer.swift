@@ -76,6 +76,9 @@ public struct HTTPServerOptions: Sendable {
     private var eventStreams = 0
     private var refusals = 0
     private var sweeper: LoopTimer?
+    /// Connections in front of this index wait for the rest of a pass.
+    private var sweepRest: Int?
+    private var restTimer: LoopTimer?
     private var drained: [CheckedContinuation<Void, Never>] = []
     private var date = StaticDate()
     private let openConnections: Gauge
@@ -247,9 +250,27 @@ public struct HTTPServerOptions: Sendable {
 
     private func sweep() {
         let now = nowMilliseconds
+        var ends = 0
         // Backwards: an ended connection makes room by moving the last one, which was looked at already.
-        for index in connections.indices.reversed() where index < connections.count { connections[index].sweep(now) }
+        var index = min(sweepRest ?? connections.count, connections.count)
+        sweepRest = nil
+        while index > 0 {
+            index -= 1
+            guard index < connections.count else { continue }
+            let connection = connections[index]
+            let wasEnding = connection.stream.isFinishing
+            connection.sweep(now)
+            if !wasEnding, connection.stream.isFinishing || !connection.stream.isOpen { ends += 1 }
+            guard ends < Limits.connectionEnds else {
+                sweepRest = index
+                let timer = restTimer ?? LoopTimer { [weak self] in self?.sweep() }
+                restTimer = timer
+                return timer.schedule(milliseconds: Self.restMilliseconds)
+            }
+        }
     }
+
+    private static let restMilliseconds = 5
 }
 
 /// Handles a connection that is only told to go.
