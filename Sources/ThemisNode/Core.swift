@@ -135,10 +135,15 @@ struct CoreSettings: Sendable {
 
 /// How the answers of a batch of writes are handed on. Any thread.
 final class AnswerBatches: Sendable {
-    private let way = Mutex<@Sendable (() -> Void) -> Void>({ $0() })
+    /// A struct, because a function that is read out of a generic box and written back gains a wrapper each time.
+    private struct Way {
+        let call: @Sendable (() -> Void) -> Void
+    }
+
+    private let way = Mutex(Way { $0() })
 
     /// From now on `way` calls what it is given. The database is open before there is a server.
-    func use(_ way: @escaping @Sendable (() -> Void) -> Void) { self.way.withLock { $0 = way } }
+    func use(_ way: @escaping @Sendable (() -> Void) -> Void) { self.way.withLock { $0 = Way(call: way) } }
 
-    func run(_ body: () -> Void) { way.withLock { $0 }(body) }
+    func run(_ body: () -> Void) { way.withLock { $0 }.call(body) }
 }
