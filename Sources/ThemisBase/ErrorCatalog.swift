@@ -77,6 +77,14 @@ extension ErrorCode {
     public static let tooManyRequests = ErrorCode(
         29, "too_many_requests", 429, "Too many requests", retryable: true, "Wait as long as `Retry-After` says.")
 
+    public static let uniqueViolation = ErrorCode(
+        30, "unique_violation", 409, "Value is taken", "Use another value, or change `holder` first; `index` names the index.")
+    public static let fullScanRefused = ErrorCode(
+        31, "full_scan_refused", 422, "No index serves the query",
+        "Create an index on a column that the query tests, or send `allow_full_scan: true`.")
+    public static let queryTooLarge = ErrorCode(
+        32, "query_too_large", 422, "Query needs too much", "Ask for less: narrower predicates, a smaller limit, an index for the order.")
+
     // 100–199: the state of the server.
     public static let internalError = ErrorCode(
         100, "internal", 500, "Internal error", "This is a bug: report it with the request id and the server's log.")
@@ -125,7 +133,8 @@ extension ErrorCode {
         invalidRequest, invalidJSON, unknownParameter, invalidKey, invalidCursor, sequenceAhead, malformedHTTP, unauthenticated, forbidden,
         notFound, featureDisabled, methodNotAllowed, requestTimeout, conflict, alreadyExists, historyGone, epochChanged,
         preconditionFailed, bodyTooLarge, uriTooLong, unsupportedMediaType, expectationFailed, unprocessable, idempotencyMismatch,
-        headersTooLarge, tooManyRequests, internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
+        headersTooLarge, tooManyRequests, uniqueViolation, fullScanRefused, queryTooLarge,
+        internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
         commitUnknown, storageReadOnly, shuttingDown, deadlineExceeded, diskFull, cancelled, invalidConfiguration, addressInUse, dataLocked,
         logDamaged, formatTooNew, protocolMismatch, diskFailing,
     ]

@@ -85,6 +85,16 @@ public struct JSONObjectReader {
         return members[index].value.isNull ? nil : members[index].value
     }
 
+    /// The value of a field, also when it is `null`; nil when it is absent.
+    public mutating func optionalOrNull(_ field: String) -> JSONValue? {
+        guard let index = members.firstIndex(where: { $0.name.matches(field) }) else { return nil }
+        isRead[index] = true
+        return members[index].value
+    }
+
+    /// What the value of a field is; nil when it is absent. Does not count as reading it.
+    public func kind(of field: String) -> JSONKind? { members.first { $0.name.matches(field) }?.value.kind }
+
     /// The value of a field that has to be there; it may be `null`.
     public mutating func value(_ field: String) -> JSONValue {
         guard let index = members.firstIndex(where: { $0.name.matches(field) }) else {
@@ -228,6 +238,13 @@ public struct JSONObjectReader {
             }
         }
         return results
+    }
+
+    /// An object inside a value that the caller has read by itself: its fields are named `field.inner`.
+    public mutating func nested<Result>(
+        _ members: [JSONMember], in field: String, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
+    ) throws(ThemisError) -> Result {
+        try nested(members, path: "\(path)\(field).", body)
     }
 
     private mutating func nested<Result>(

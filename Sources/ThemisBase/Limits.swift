@@ -26,6 +26,28 @@ public enum Limits {
     public static let pageEntities = 1_000
     /// Bytes of documents in one page or multi-get answer; what does not fit is named as unread or left to the cursor.
     public static let pageBytes = 32 << 20
+    /// Indexes of one table: each costs every write.
+    public static let tableIndexes = 64
+    /// Columns of one index.
+    public static let indexColumns = 16
+    /// The values of one index entry, in their ordered form: they stand in a key. Longer texts are for a full-text index.
+    public static let indexValueBytes = 8 << 10
+    /// Entries that one document may have in one index, one for each different element of an array.
+    public static let indexEntries = 10_000
+    /// Ranges of one index that a query may look into: the values of an `in`, multiplied over the columns.
+    public static let indexRanges = 1_000
+    /// Rows that one page of a query may ask for.
+    public static let queryRows = 10_000
+    /// Tests in one list of a query, and values of one `in`.
+    public static let queryTests = 1_000
+    /// Nesting of `or` and `and` in a query.
+    public static let queryDepth = 16
+    /// Entries and rows that one query may look at.
+    public static let querySteps = 50_000_000
+    /// Memory of one query for what it sorts and joins, in bytes.
+    public static let queryBytes = 64 << 20
+    /// The place in a cursor of a query, in bytes: it holds the values of the order.
+    public static let queryAnchorBytes = 64 << 10
     /// Operations in an atomic bulk request: they are prepared, checked and written as one batch.
     public static let atomicOperations = 10_000
     /// Longest time to live of an entity, in seconds: a hundred years. Longer ones would not fit as points of time in milliseconds.

@@ -22,6 +22,17 @@ public enum OrderedCoding {
     /// Whether `coding` is that of `null`.
     public static func isNull(_ coding: some Collection<UInt8>) -> Bool { coding.first == Tag.null }
 
+    /// Whether one of the `values` codings that `list` begins with is that of `null`.
+    public static func hasNull(_ list: [UInt8], values: Int) -> Bool {
+        var reader = ByteReader(list)
+        for _ in 0..<values {
+            let start = reader.position
+            guard start < list.count, list[start] != Tag.null else { return true }
+            guard skip(&reader) else { return true }
+        }
+        return false
+    }
+
     // MARK: Writing
 
     /// Appends the coding of the value that is all of `range` in `bytes`, which were checked before.
@@ -50,6 +61,13 @@ public enum OrderedCoding {
     public static func append(string utf8: some Collection<UInt8>, to out: inout [UInt8]) {
         out.append(Tag.string)
         appendEscaped(utf8, to: &out)
+    }
+
+    /// What the codings of all strings that begin with `prefix` begin with.
+    public static func beginning(of prefix: some Collection<UInt8>) -> [UInt8] {
+        var out: [UInt8] = []
+        append(string: prefix, to: &out)
+        return out.dropLast(2)
     }
 
     private static func append(_ cursor: inout JSONCursor, to out: inout [UInt8]) throws(ThemisError) -> Bool {

@@ -16,7 +16,7 @@ public enum JobState: UInt8, Sendable {
 public struct Job: Sendable {
     /// Unique in this data directory.
     public var id: String
-    /// What it does: `delete_range`, `compact`.
+    /// What it does: `delete_range`, `compact`, `index_build`, `index_rebuild`, `verify`.
     public var kind: String
     /// How far it is.
     public var state: JobState
@@ -28,7 +28,7 @@ public struct Job: Sendable {
     public var startedMilliseconds: Int64
     /// When it ended; 0 while it runs.
     public var endedMilliseconds: Int64
-    /// What it works on.
+    /// What it works on; what it found, when it has ended.
     public var detail: String
     /// Why it failed.
     public var error: ThemisError?

@@ -5,11 +5,18 @@ import ThemisTelemetry
 /// Reports of a job that works. Any thread.
 public final class JobProgress: Sendable {
     private let counts = Mutex<(done: UInt64, total: UInt64)>((0, 0))
+    private let description = Mutex<String?>(nil)
     /// Set when the job must stop.
     public let cancellation = CancellationFlag()
 
     /// Says how far the work is.
     public func report(done: UInt64, total: UInt64) { counts.withLock { $0 = (done, total) } }
+
+    /// Says what the work is about by now: its result, at the end.
+    public func describe(_ text: String) { description.withLock { $0 = text } }
+
+    /// What was said last; nil when nothing was.
+    var text: String? { description.withLock { $0 } }
 
     /// What was reported last.
     var value: (done: UInt64, total: UInt64) { counts.withLock { $0 } }
@@ -100,6 +107,7 @@ final class JobBoard: Sendable {
     private static func current(_ entry: Entry) -> Job {
         var job = entry.job
         if job.state == .running { (job.done, job.total) = entry.progress.value }
+        if let text = entry.progress.text { job.detail = text }
         return job
     }
 

@@ -59,17 +59,26 @@ extension Database {
     /// Takes up what a restart interrupted, and remembers what had ended.
     func resumeJobs() throws(ThemisError) {
         var ended: [Job] = []
-        var running: [(id: String, record: DeleteRangeRecord)] = []
+        var deletions: [(id: String, record: DeleteRangeRecord)] = []
+        var builds: [(id: String, record: IndexBuildRecord)] = []
         try OpenedState.forEach(engine.snapshot(), MetaRecords.jobPrefix) { suffix, value throws(ThemisError) in
             let id = String(decoding: suffix, as: UTF8.self)
-            let record = try DeleteRangeRecord.decode(value)
-            if record.state == .running { running.append((id, record)) } else { ended.append(record.job(id)) }
+            if value.first == IndexBuildRecord.format {
+                let record = try IndexBuildRecord.decode(value)
+                if record.state == .running { builds.append((id, record)) } else { ended.append(record.job(id)) }
+            } else {
+                let record = try DeleteRangeRecord.decode(value)
+                if record.state == .running { deletions.append((id, record)) } else { ended.append(record.job(id)) }
+            }
         }
         for job in ended.sorted(by: { $0.startedMilliseconds < $1.startedMilliseconds }) { board.recall(job) }
-        for (id, record) in running.sorted(by: { $0.record.startedMilliseconds < $1.record.startedMilliseconds }) {
+        for (id, record) in deletions.sorted(by: { $0.record.startedMilliseconds < $1.record.startedMilliseconds }) {
             try board.start(record.job(id)) { [weak self] progress throws(ThemisError) in
                 try self?.deleteRange(id, record, progress)
             }
+        }
+        for (id, record) in builds.sorted(by: { $0.record.startedMilliseconds < $1.record.startedMilliseconds }) {
+            _ = try startBuild(id, record)
         }
     }
 

@@ -3,7 +3,7 @@ import ThemisBase
 /// Keys and values of the keyspace `meta` (docs/data-format.md, "Meta"). Keys are words; numbers in values are big-endian.
 enum MetaRecords {
     /// The format that this build writes and the newest that it reads.
-    static let formatVersion: UInt16 = 1
+    static let formatVersion: UInt16 = 2
 
     static let format = Array("format".utf8)
     static let last = Array("last".utf8)
@@ -11,11 +11,13 @@ enum MetaRecords {
     static let oldest = Array("oldest".utf8)
     static let cursorKey = Array("cursor_key".utf8)
     static let nextTable = Array("next_table".utf8)
+    static let nextIndex = Array("next_index".utf8)
     static let idempotency = Array("idempotency".utf8)
     static let tablePrefix = Array("table/".utf8)
     static let retiredPrefix = Array("retired/".utf8)
     static let countPrefix = Array("count/".utf8)
     static let jobPrefix = Array("job/".utf8)
+    static let indexPrefix = Array("index/".utf8)
 
     static func table(_ name: TableName) -> [UInt8] { tablePrefix + name.text.utf8 }
     static func job(_ id: String) -> [UInt8] { jobPrefix + id.utf8 }
@@ -29,6 +31,13 @@ enum MetaRecords {
     static func count(_ id: UInt32) -> [UInt8] {
         var key = countPrefix
         key.appendBigEndian(id)
+        return key
+    }
+
+    /// The counts of an index.
+    static func index(_ generation: UInt32) -> [UInt8] {
+        var key = indexPrefix
+        key.appendBigEndian(generation)
         return key
     }
 

@@ -10,12 +10,19 @@ struct OpenBatch: Sendable {
         let bytes: UInt64
     }
 
+    /// The counts of an index after the batch.
+    struct IndexCount: Sendable {
+        let index: Index
+        let state: IndexCounters.State
+    }
+
     var bytes = WriteBatch()
     var records: [LogRecord] = []
     var writes: [PendingWrite] = []
     /// The keys of entities that it changes, with their new value where that is worth keeping.
     var changed: [(key: RecentKey, value: [UInt8]?)] = []
     var counts: [Count] = []
+    var indexCounts: [IndexCount] = []
     /// The tables after the batch, when they change.
     var catalog: TableCatalog?
     var end = LogEnd()

@@ -28,6 +28,7 @@ struct OpenedState: Sendable {
             return try create(engine)
         }
         try checkFormat(format)
+        try upgrade(engine, format)
         var state = OpenedState()
         state.end = try LogEnd(try required(snapshot, MetaRecords.last, "the end of the log"))
         state.epochs = try Epoch.decode(try required(snapshot, MetaRecords.epochs, "the epochs"))
@@ -51,6 +52,15 @@ struct OpenedState: Sendable {
                 .formatTooNew,
                 "the data has format \(version), this build (\(Build.version)) reads up to \(MetaRecords.formatVersion)")
         }
+    }
+
+    /// Rows of older formats are read as they are and written anew when they change; the number keeps older builds away from then on.
+    private static func upgrade(_ engine: any StorageEngine, _ format: [UInt8]) throws(ThemisError) {
+        let current = MetaRecords.number(MetaRecords.formatVersion)
+        guard format != current else { return }
+        var batch = WriteBatch()
+        batch.put(.meta, MetaRecords.format, current)
+        try engine.commit(batch, .synced)
     }
 
     private static func required(_ snapshot: any StorageSnapshot, _ key: [UInt8], _ what: String) throws(ThemisError) -> [UInt8] {
@@ -82,11 +92,18 @@ struct OpenedState: Sendable {
         if let next = try snapshot.get(.meta, MetaRecords.nextTable) {
             catalog.nextID = try MetaRecords.number(next, of: "the next table")
         }
+        if let next = try snapshot.get(.meta, MetaRecords.nextIndex) {
+            catalog.nextIndex = try MetaRecords.number(next, of: "the next index")
+        }
         try forEach(snapshot, MetaRecords.tablePrefix) { suffix, value throws(ThemisError) in
             catalog.insert(try TableRecord.decode(value, name: TableName(stored: String(decoding: suffix, as: UTF8.self))))
         }
         try forEach(snapshot, MetaRecords.retiredPrefix) { suffix, value throws(ThemisError) in
             catalog.retire(try MetaRecords.number(Array(suffix), of: "a retired table"), try TableRecord.decodeRetired(value))
+        }
+        for index in catalog.byID.values.flatMap(\.indexes.all) {
+            guard let row = try snapshot.get(.meta, MetaRecords.index(index.generation)) else { continue }
+            index.counters.set(try IndexRecord.decodeCounts(row))
         }
         for table in catalog.byID.values {
             guard let count = try snapshot.get(.meta, MetaRecords.count(table.id)) else { continue }

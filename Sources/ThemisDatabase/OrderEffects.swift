@@ -26,6 +26,7 @@ extension OrderStage {
         count(
             slot, entities: before.isStored ? 0 : 1, bytes: documentBytes - before.documentBytes + (before.isStored ? 0 : pkBytes)
         )
+        if let indexing = operation.indexing { note(indexing, operation, slot, expiresAt: expiresAt) }
         note(
             operation.recentKey,
             StoredState(version: sequence, expiresAt: expiresAt, documentBytes: documentBytes, value: operation.value))
@@ -40,6 +41,7 @@ extension OrderStage {
         ChangeRecord.set(
             version: end.sequence, previous: before.version, timestamp: batch.now, index: index, in: &operation.record)
         count(slot, entities: -1, bytes: -(before.documentBytes + operation.key.count - 4))
+        if let indexing = operation.indexing { note(indexing, operation, slot, expiresAt: 0) }
         note(operation.recentKey, .absent)
         stage(operation, .delete(key: operation.key))
         return OperationResult(sequence: end.sequence, deleted: true)
@@ -116,6 +118,7 @@ extension OrderStage {
             case .meta(let rows): for row in rows { batch.bytes.put(.meta, row.key, row.value) }
             case .none: break
             }
+            if let indexing = item.operation?.indexing { write(indexing) }
             changeKey.store(item.sequence, at: 0)
             changeKey.store(item.ordinal, at: 8)
             batch.bytes.put(.changes, changeKey, item.record)
@@ -140,6 +143,8 @@ extension OrderStage {
                 slot.entities = entities
                 slot.bytes = bytes
             case .table(let slot): removeSlot(slot)
+            case .index(let index, let counts): index.counts = counts
+            case .claim(let key, let before): recent.restore(key, claim: before)
             }
         }
         for index in staged.indices { staged[index].giveBack() }
@@ -160,7 +165,7 @@ extension OrderStage {
         stageSystem(
             table: table.id, text: SystemText.table("table_create", table),
             .meta([
-                (MetaRecords.table(name), TableRecord.encode(table)), (MetaRecords.nextTable, MetaRecords.number(catalog.nextID)),
+                (MetaRecords.table(name), table.record), (MetaRecords.nextTable, MetaRecords.number(catalog.nextID)),
             ]))
         return slot
     }
@@ -198,6 +203,7 @@ extension OrderStage {
         slotsByID[slot.table.id] = nil
         catalog.remove(slot.table)
         touched.removeAll { $0 === slot }
+        forget(slot.indexes)
     }
 
     // MARK: The batch
@@ -217,12 +223,16 @@ extension OrderStage {
             for slot in touched {
                 batch.bytes.put(.meta, MetaRecords.count(slot.table.id), MetaRecords.pair(slot.entities, slot.bytes))
             }
+            for index in touchedIndexes {
+                batch.bytes.put(.meta, MetaRecords.index(index.index.generation), IndexRecord.encode(index.counts))
+            }
             if isUsageChanged { batch.bytes.put(.meta, MetaRecords.idempotency, MetaRecords.pair(usage.keys, usage.bytes)) }
             batch.bytes.put(.meta, MetaRecords.last, end.encoded)
         }
         batch.counts = touched.map { OpenBatch.Count(table: $0.table, entities: $0.entities, bytes: $0.bytes) }
         for slot in touched { slot.isTouched = false }
         touched.removeAll(keepingCapacity: true)
+        if !touchedIndexes.isEmpty { sealIndexes() }
         if isCatalogChanged { batch.catalog = catalog }
         isCatalogChanged = false
         isUsageChanged = false

@@ -8,9 +8,12 @@ final class TableSlot {
     var entities: UInt64
     var bytes: UInt64
     var isTouched = false
+    /// In the order of the table's.
+    var indexes: [IndexSlot]
 
     init(_ table: Table) {
         self.table = table
+        indexes = table.indexes.all.map { IndexSlot($0) }
         entities = table.counters.entities.load(ordering: .relaxed)
         bytes = table.counters.bytes.load(ordering: .relaxed)
     }
@@ -35,6 +38,8 @@ final class OrderStage: @unchecked Sendable {
         case state(key: RecentKey, before: StoredState?)
         case counts(TableSlot, entities: UInt64, bytes: UInt64)
         case table(TableSlot)
+        case index(IndexSlot, IndexCounters.State)
+        case claim(key: RecentKey, before: RecentCommits.Claim?)
     }
 
     let prepare: PrepareStage
@@ -49,6 +54,7 @@ final class OrderStage: @unchecked Sendable {
     var slotsByName: [String: TableSlot] = [:]
     var slotsByID: [UInt32: TableSlot] = [:]
     var touched: [TableSlot] = []
+    var touchedIndexes: [IndexSlot] = []
     var isCatalogChanged = false
     var isUsageChanged = false
     var staged: [StagedRecord] = []
@@ -84,6 +90,7 @@ final class OrderStage: @unchecked Sendable {
         for table in catalog.byID.values { insert(TableSlot(table)) }
         published.cache.reset()
         touched = []
+        touchedIndexes = []
         isCatalogChanged = false
         isUsageChanged = false
         staged.removeAll(keepingCapacity: true)
@@ -233,6 +240,7 @@ final class OrderStage: @unchecked Sendable {
         case .patch where !isPresent:
             return .failed(ThemisError(.notFound, "there is no entity with this key to patch"))
         case .put, .patch:
+            if operation.indexing != nil, let verdict = checkUnique(operation, mayReturn) { return verdict }
             return .done(stagePut(operation, slot ?? createTable(operation), isPresent, index))
         }
     }

@@ -72,6 +72,7 @@ struct PrepareStage: Sendable {
         let isPresent = state.isPresent(at: now)
         operation.readPoint = readPoint
         operation.verdict = nil
+        operation.indexing = nil
         operation.base = state
         if !keepsOldValues { operation.base.value = nil }
         if case .patch(let change) = operation.kind {
@@ -88,6 +89,13 @@ struct PrepareStage: Sendable {
                 operation.value = []
                 operation.record = []
                 return
+            }
+        }
+        if let table, !table.indexes.isEmpty {
+            do throws(ThemisError) {
+                operation.indexing = try indexing(table.indexes, pk: operation.pk, from: state, to: operation.value, now: now)
+            } catch {
+                operation.verdict = error
             }
         }
         let oldValue = keepsOldValues && isPresent ? state.value.map { EntityRecord.document(of: $0) } : nil

@@ -33,7 +33,9 @@ final class PreparedOperation: @unchecked Sendable {
     var value: [UInt8] = []
     /// The change record to be.
     var record: [UInt8] = []
-    /// Why the patch cannot be applied to `base`.
+    /// What it does to indexes; nil while the table has none.
+    var indexing: PreparedIndexing?
+    /// Why the patch cannot be applied to `base`, or its result cannot be indexed.
     var verdict: ThemisError?
 
     init(_ operation: WriteOperation, cause: ChangeCause = .request) {
@@ -70,10 +72,11 @@ final class PreparedOperation: @unchecked Sendable {
     /// The primary key.
     var pk: ArraySlice<UInt8> { key[4...] }
 
-    /// Whether the new value and record do not depend on the state before.
+    /// Whether the new value and record, and what happens to indexes, do not depend on the state before.
     var isIndependent: Bool {
         if case .patch = kind { return false }
-        return !(table?.settings.keepsOldValues ?? false)
+        guard let table else { return true }
+        return !table.settings.keepsOldValues && table.indexes.isEmpty
     }
 }
 

@@ -91,6 +91,7 @@ final class PublishStage: Sendable {
             count.table.counters.entities.store(count.entities, ordering: .relaxed)
             count.table.counters.bytes.store(count.bytes, ordering: .relaxed)
         }
+        for count in batch.indexCounts { count.index.counters.set(count.state) }
         if let catalog = batch.catalog { tables.withLock { $0 = catalog } }
         state.withLock { $0 = State(end: batch.end, idempotency: batch.idempotency) }
         timestamp.store(batch.end.timestamp, ordering: .relaxed)

@@ -13,11 +13,13 @@ final class ReadView {
     let now: Int64
     private let call: CallContext
     private let time: any TimeSource
+    private let engine: any StorageEngine
 
     /// - Throws: errors of the engine.
     init(_ database: Database, _ call: CallContext) throws(ThemisError) {
         self.call = call
         time = database.telemetry.time
+        engine = database.engine
         try call.check(time)
         now = database.published.now()
         snapshot = try database.engine.snapshot()
@@ -37,6 +39,32 @@ final class ReadView {
             throw ThemisError(.notFound, "there is no table \(name.text)")
         }
         return try TableRecord.decode(row, name: name).id
+    }
+
+    /// The table in this state, with its indexes.
+    ///
+    /// - Parameter known: the table as it was known shortly before or after; used if it is the same.
+    /// - Throws: `not_found`.
+    func table(_ name: TableName, known: Table?) throws(ThemisError) -> Table {
+        guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else {
+            throw ThemisError(.notFound, "there is no table \(name.text)")
+        }
+        if let known, known.record == row { return known }
+        return try TableRecord.decode(row, name: name)
+    }
+
+    /// Whether a stored value has not expired.
+    ///
+    /// - Throws: `data_corrupt`.
+    func isVisible(_ value: [UInt8]) throws(ThemisError) -> Bool {
+        try EntityRecord.check(value)
+        let expiry = EntityRecord.expiry(of: value)
+        return expiry == 0 || expiry > now
+    }
+
+    /// Bytes on disk of a range of index entries, about.
+    func approximateBytes(from lower: [UInt8], to upper: [UInt8]) -> UInt64 {
+        engine.approximateBytes(.indexes, from: lower, to: upper)
     }
 
     /// A cursor over stored keys.

@@ -36,8 +36,14 @@ struct RecentCommits {
         let write: PendingWrite
     }
 
+    /// Who has a unique value; nobody, when it was given up.
+    struct Claim {
+        var holder: UniqueHolder?
+    }
+
     private struct Generation {
         var states: [RecentKey: StoredState] = [:]
+        var claims: [RecentKey: Claim] = [:]
         var keyed: [[UInt8]: KeyedAnswer] = [:]
         var valueBytes = 0
         /// The last sequence when the generation was closed.
@@ -74,6 +80,15 @@ struct RecentCommits {
     /// Takes a `set` back.
     mutating func restore(_ key: RecentKey, _ state: StoredState?) { young.states[key] = state }
 
+    /// Who has the unique value after its newest commit; nil when there was none above `floor`.
+    func claim(_ key: RecentKey) -> Claim? { young.claims[key] ?? old.claims[key] }
+
+    /// Notes who has a unique value. Returns what the young generation knew before, for `restore`.
+    mutating func set(_ key: RecentKey, claim: Claim) -> Claim? { young.claims.updateValue(claim, forKey: key) }
+
+    /// Takes a `set` back.
+    mutating func restore(_ key: RecentKey, claim: Claim?) { young.claims[key] = claim }
+
     mutating func set(_ digest: [UInt8], keyed: KeyedAnswer) { young.keyed[digest] = keyed }
 
     /// Forgets the older half when the younger is full and everything in the older is visible to readers.
@@ -82,13 +97,14 @@ struct RecentCommits {
     ///   - last: the last sequence given.
     ///   - visible: the last sequence that readers see.
     mutating func rotateIfFull(last: SequenceNumber, visible: SequenceNumber) {
-        guard young.states.count + young.keyed.count >= capacity || young.valueBytes >= valueBytesCapacity, old.last <= visible
-        else { return }
+        let count = young.states.count + young.keyed.count + young.claims.count
+        guard count >= capacity || young.valueBytes >= valueBytesCapacity, old.last <= visible else { return }
         floor = old.last
         young.last = last
         swap(&old, &young)
         young.states.removeAll(keepingCapacity: true)
         young.keyed.removeAll(keepingCapacity: true)
+        young.claims.removeAll(keepingCapacity: true)
         young.valueBytes = 0
     }
 }

@@ -30,18 +30,54 @@ struct Salvage {
         state.end.timestamp = max(now, try newestTimestamp())
         state.oldest = first
         state.idempotency = try countKeys()
-        try write(state, engine)
+        var batch = WriteBatch()
+        try beginIndexes(&state, &batch, now: now)
+        try write(state, engine, &batch)
         return state
     }
 
-    private func write(_ state: OpenedState, _ engine: any StorageEngine) throws(ThemisError) {
-        var batch = WriteBatch()
+    /// Every index begins anew from the entities: entries may have ended at another moment than they. Jobs build them.
+    private func beginIndexes(_ state: inout OpenedState, _ batch: inout WriteBatch, now: Int64) throws(ThemisError) {
+        // Entries of an index whose definition is lost keep its generation from being given again.
+        let cursor = try snapshot.scan(.indexes, from: [], to: nil, reverse: true)
+        if try cursor.advance(), cursor.key.count >= 4 {
+            state.catalog.nextIndex = max(state.catalog.nextIndex, cursor.key.load(UInt32.self, at: 0) &+ 1)
+        }
+        batch.deleteRange(.indexes, from: [], to: [0xFF, 0xFF, 0xFF, 0xFF])
+        for table in state.catalog.byID.values.sorted(by: { $0.id < $1.id }) where !table.indexes.isEmpty {
+            var indexes: [Index] = []
+            for index in table.indexes.all {
+                batch.delete(.meta, MetaRecords.index(index.generation))
+                guard index.replaces == 0 else { continue }
+                guard state.catalog.nextIndex < UInt32.max - 1 else {
+                    throw ThemisError(.dataCorrupt, "an index entry has a generation beyond all")
+                }
+                let successor = Index(
+                    generation: state.catalog.nextIndex, definition: index.definition, state: .building, birth: state.end.sequence,
+                    createdMilliseconds: index.createdMilliseconds)
+                state.catalog.nextIndex += 1
+                indexes.append(successor)
+                let record = IndexBuildRecord(
+                    of: successor, kind: .rebuild, table: table.id, now: now,
+                    total: table.counters.entities.load(ordering: .relaxed))
+                batch.put(.meta, MetaRecords.job(Digest.hex(Digest.random(8))), record.encoded())
+            }
+            let rebuilt = table.with(indexes)
+            state.catalog.insert(rebuilt)
+            batch.put(.meta, MetaRecords.table(table.name), rebuilt.record)
+        }
+    }
+
+    private func write(
+        _ state: OpenedState, _ engine: any StorageEngine, _ batch: inout WriteBatch
+    ) throws(ThemisError) {
         batch.put(.meta, MetaRecords.format, MetaRecords.number(MetaRecords.formatVersion))
         batch.put(.meta, MetaRecords.last, state.end.encoded)
         batch.put(.meta, MetaRecords.epochs, Epoch.encode(state.epochs))
         batch.put(.meta, MetaRecords.oldest, MetaRecords.number(state.oldest))
         batch.put(.meta, MetaRecords.cursorKey, state.cursorKey)
         batch.put(.meta, MetaRecords.nextTable, MetaRecords.number(state.catalog.nextID))
+        batch.put(.meta, MetaRecords.nextIndex, MetaRecords.number(state.catalog.nextIndex))
         batch.put(.meta, MetaRecords.idempotency, MetaRecords.pair(state.idempotency.keys, state.idempotency.bytes))
         for table in state.catalog.byID.values.sorted(by: { $0.id < $1.id }) {
             let counters = table.counters

@@ -56,7 +56,7 @@ final class TableCounters: Sendable {
     let bytes = Atomic<UInt64>(0)
 }
 
-/// A table of the catalog. Settings that change make a new object with the same id and counters.
+/// A table of the catalog. Settings or indexes that change make a new object with the same id and counters.
 final class Table: Sendable {
     let id: UInt32
     let name: TableName
@@ -65,10 +65,13 @@ final class Table: Sendable {
     /// The last sequence before the table was there: no entity of this id is older.
     let birth: SequenceNumber
     let counters: TableCounters
+    let indexes: TableIndexes
+    /// Its stored form: whoever reads a snapshot compares it.
+    let record: [UInt8]
 
     init(
         id: UInt32, name: TableName, settings: TableSettings, createdMilliseconds: Int64, birth: SequenceNumber,
-        counters: TableCounters = TableCounters()
+        counters: TableCounters = TableCounters(), indexes: TableIndexes = .none
     ) {
         self.id = id
         self.name = name
@@ -76,6 +79,23 @@ final class Table: Sendable {
         self.createdMilliseconds = createdMilliseconds
         self.birth = birth
         self.counters = counters
+        self.indexes = indexes
+        record = TableRecord.encode(
+            id: id, settings: settings, createdMilliseconds: createdMilliseconds, birth: birth, indexes: indexes.all)
+    }
+
+    /// The same table with other settings.
+    func with(_ settings: TableSettings) -> Table {
+        Table(
+            id: id, name: name, settings: settings, createdMilliseconds: createdMilliseconds, birth: birth, counters: counters,
+            indexes: indexes)
+    }
+
+    /// The same table with other indexes.
+    func with(_ indexes: [Index]) -> Table {
+        Table(
+            id: id, name: name, settings: settings, createdMilliseconds: createdMilliseconds, birth: birth, counters: counters,
+            indexes: TableIndexes(indexes))
     }
 
     var info: TableInfo {

@@ -7,7 +7,7 @@ extension OrderStage {
     private static let systemRecords: UInt16 = 65_000
 
     /// - Throws: `conflict`.
-    private func checkRoom() throws(ThemisError) {
+    func checkRoom() throws(ThemisError) {
         guard end.ordinal < Self.systemRecords else {
             throw ThemisError(.conflict, "\(Self.systemRecords) tables were changed without a write of data; write some first")
         }
@@ -28,13 +28,11 @@ extension OrderStage {
         guard settings != old.settings else { return false }
         try checkRoom()
         // Another object under the same id: what was prepared for the old settings is stale.
-        slot.table = Table(
-            id: old.id, name: name, settings: settings, createdMilliseconds: old.createdMilliseconds, birth: old.birth,
-            counters: old.counters)
+        slot.table = old.with(settings)
         install(slot)
         stageSystem(
             table: old.id, text: SystemText.table("table_settings", slot.table),
-            .meta([(MetaRecords.table(name), TableRecord.encode(slot.table))]))
+            .meta([(MetaRecords.table(name), slot.table.record)]))
         flush()
         return false
     }
@@ -58,14 +56,15 @@ extension OrderStage {
         let old = slot.table
         let table = Table(
             id: takeTableID(), name: name, settings: old.settings, createdMilliseconds: old.createdMilliseconds,
-            birth: end.sequence)
+            birth: end.sequence, indexes: emptied(old.indexes))
         let successor = TableSlot(table)
         install(successor)
         touch(successor)
         stageSystem(
             table: old.id, text: SystemText.table("table_truncate", table),
             .meta([
-                (MetaRecords.table(name), TableRecord.encode(table)), (MetaRecords.nextTable, MetaRecords.number(catalog.nextID)),
+                (MetaRecords.table(name), table.record), (MetaRecords.nextTable, MetaRecords.number(catalog.nextID)),
+                (MetaRecords.nextIndex, MetaRecords.number(catalog.nextIndex)),
             ]), cause: .table)
         flush()
         return result
@@ -82,6 +81,7 @@ extension OrderStage {
         retire(slot)
         batch.bytes.deleteRange(.entities, from: EntityRecord.lowerBound(table: id), to: EntityRecord.upperBound(table: id))
         batch.bytes.delete(.meta, MetaRecords.count(id))
+        for index in slot.table.indexes.all { removeEntries(of: index) }
         batch.bytes.put(
             .meta, MetaRecords.retired(id),
             TableRecord.encode(TableCatalog.Retired(name: slot.table.name, sequence: end.sequence)))

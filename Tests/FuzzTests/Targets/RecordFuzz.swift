@@ -14,6 +14,9 @@ enum RecordFuzz {
         case 0: try entity(record)
         case 1: try change(record)
         case 2:
+            if let job = accepted({ try IndexBuildRecord.decode(record) }) {
+                try require(try IndexBuildRecord.decode(job.encoded()).encoded() == job.encoded(), "a build is not stable")
+            }
             if let job = accepted({ try DeleteRangeRecord.decode(record) }) {
                 let again = try DeleteRangeRecord.decode(job.encoded())
                 try require(again.encoded() == job.encoded(), "a job is not stable")
@@ -57,8 +60,8 @@ enum RecordFuzz {
 
     private static func table(_ record: [UInt8]) throws {
         if let table = accepted({ try TableRecord.decode(record, name: TableName(stored: "t")) }) {
-            let encoded = TableRecord.encode(table)
-            try require(TableRecord.encode(try TableRecord.decode(encoded, name: table.name)) == encoded, "a table is not stable")
+            let encoded = table.record
+            try require(try TableRecord.decode(encoded, name: table.name).record == encoded, "a table is not stable")
         }
         if let retired = accepted({ try TableRecord.decodeRetired(record) }) {
             try require(try TableRecord.decodeRetired(TableRecord.encode(retired)) == retired, "a retired table is not stable")

@@ -1,0 +1,163 @@
+public import ThemisBase
+import ThemisStorage
+
+/// What became of the wish for an index.
+public struct IndexCreationResult: Sendable {
+    /// The index.
+    public var index: IndexInfo
+    /// Whether it was made now; false when it was there.
+    public var created: Bool
+    /// The job that makes its entries; nil when it is complete.
+    public var job: Job?
+}
+
+/// An index with what is found out by looking.
+public struct IndexStatistics: Sendable {
+    /// The index.
+    public var info: IndexInfo
+    /// Different values, or combinations of them: an estimate unless `isCardinalityExact`.
+    public var cardinality: UInt64
+    /// Whether every entry was looked at.
+    public var isCardinalityExact: Bool
+}
+
+/// Indexes. What changes them waits for the disk: not on a loop thread.
+extension Database {
+    /// Different values that are looked for before the rest is estimated.
+    private static let countedValues = 1_000
+
+    /// The indexes of one table, or of all, by table, columns and type.
+    ///
+    /// - Throws: `not_found` for an unknown table.
+    public func indexes(_ table: TableName? = nil) throws(ThemisError) -> [IndexInfo] { try known(table).map(\.info) }
+
+    private func known(_ table: TableName?) throws(ThemisError) -> [Index] {
+        let catalog = published.catalog
+        if let table {
+            guard let found = catalog.byName[table.text] else { throw ThemisError(.notFound, "there is no table \(table.text)") }
+            return Self.sorted(found.indexes.all)
+        }
+        return Self.sorted(catalog.byName.values.flatMap(\.indexes.all))
+    }
+
+    private static func sorted(_ indexes: [Index]) -> [Index] {
+        func key(_ index: Index) -> (String, String, String, UInt32) {
+            (index.definition.table.text, index.definition.name, index.definition.type, index.generation)
+        }
+        return indexes.sorted { key($0) < key($1) }
+    }
+
+    /// The indexes on `columns`, or all of the table, of one type or of any, with counts and estimates. May read the disk.
+    ///
+    /// - Throws: `not_found` for an unknown table, or when there is no such index.
+    public func indexStatistics(
+        _ table: TableName?, columns: [JSONPath] = [], type: String? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> [IndexStatistics] {
+        let found = try known(table).filter { index in
+            (columns.isEmpty || index.definition.columns == columns) && (type == nil || index.definition.type == type)
+        }
+        guard !found.isEmpty || columns.isEmpty else { throw ThemisError(.notFound, "there is no such index") }
+        let view = try ReadView(self, call)
+        var result: [IndexStatistics] = []
+        for index in found {
+            let (count, isExact) = try cardinality(index, view)
+            result.append(IndexStatistics(info: index.info, cardinality: count, isCardinalityExact: isExact))
+        }
+        return result
+    }
+
+    /// Jumps from value to value, as far as the bound allows.
+    private func cardinality(_ index: Index, _ view: ReadView) throws(ThemisError) -> (UInt64, isExact: Bool) {
+        var lower = IndexKey.lowerBound(index.generation)
+        let upper = IndexKey.upperBound(index.generation)
+        var count: UInt64 = 0
+        while count < Self.countedValues {
+            let cursor = try view.snapshot.scan(.indexes, from: lower, to: upper, reverse: false)
+            guard try cursor.advance() else { return (count, true) }
+            let key = cursor.key
+            let end = try IndexKey.pkOffset(key, columns: index.definition.columns.count)
+            count += 1
+            lower = ValueRange.successor(Array(key[..<end]))
+            try view.check()
+        }
+        // The values seen stand for the rest as far as their bytes do.
+        let first = IndexKey.lowerBound(index.generation)
+        let seen = engine.approximateBytes(.indexes, from: first, to: lower)
+        let all = engine.approximateBytes(.indexes, from: first, to: upper)
+        guard seen > 0, all > seen else { return (count, false) }
+        let estimate = Double(count) * Double(all) / Double(seen)
+        return (min(UInt64(estimate), max(count, index.counters.value.entries)), false)
+    }
+
+    /// Makes an index. On a table with rows its entries are made by a job while writes go on, and queries use it once it is complete.
+    ///
+    /// - Throws: `already_exists` when the same columns have one of the same type with another definition; the errors of a write.
+    public func createIndex(_ definition: IndexDefinition) throws(ThemisError) -> IndexCreationResult {
+        let id = Digest.hex(Digest.random(8))
+        let creation = try committer.run { stage throws(ThemisError) in try stage.create(definition, job: id) }
+        var result = IndexCreationResult(index: creation.index.info, created: creation.isNew, job: nil)
+        if let build = creation.build {
+            result.job = try startBuild(id, build)
+        } else if creation.index.state == .building {
+            result.job = try runningBuild(of: creation.index.generation)
+        }
+        return result
+    }
+
+    /// The job that builds an index.
+    private func runningBuild(of generation: UInt32) throws(ThemisError) -> Job? {
+        var found: Job?
+        try OpenedState.forEach(engine.snapshot(), MetaRecords.jobPrefix) { suffix, value throws(ThemisError) in
+            guard value.first == IndexBuildRecord.format else { return }
+            let record = try IndexBuildRecord.decode(value)
+            if record.generation == generation { found = board.job(String(decoding: suffix, as: UTF8.self)) ?? found }
+        }
+        return found
+    }
+
+    /// Removes an index with its entries.
+    ///
+    /// - Parameter type: needed when the columns have indexes of several types.
+    /// - Throws: `not_found`; `invalid_request` when it is not clear which is meant; the errors of a write.
+    public func dropIndex(_ table: TableName, columns: [JSONPath], type: String? = nil) throws(ThemisError) -> IndexInfo {
+        let index = try one(table, columns, type)
+        try committer.run { stage throws(ThemisError) in stage.drop(table, generation: index.generation) }
+        return index.info
+    }
+
+    /// Builds an index anew beside the one that serves, as a job.
+    ///
+    /// - Throws: as `dropIndex`; `conflict` when it is being built already.
+    public func rebuildIndex(_ table: TableName, columns: [JSONPath], type: String? = nil) throws(ThemisError) -> Job {
+        try startRebuild(try one(table, columns, type))
+    }
+
+    /// Builds every index of a table anew, each as a job.
+    ///
+    /// - Throws: `not_found` for an unknown table; `conflict` when one is being built already.
+    public func reindex(_ table: TableName) throws(ThemisError) -> [Job] {
+        var jobs: [Job] = []
+        for index in try known(table) where index.replaces == 0 { jobs.append(try startRebuild(index)) }
+        return jobs
+    }
+
+    private func startRebuild(_ index: Index) throws(ThemisError) -> Job {
+        let id = Digest.hex(Digest.random(8))
+        let table = index.definition.table
+        let record = try committer.run { stage throws(ThemisError) in
+            try stage.rebuild(table, generation: index.generation, job: id)
+        }
+        return try startBuild(id, record)
+    }
+
+    private func one(_ table: TableName, _ columns: [JSONPath], _ type: String?) throws(ThemisError) -> Index {
+        let found = try known(table).filter { index in
+            index.replaces == 0 && index.definition.columns == columns && (type == nil || index.definition.type == type)
+        }
+        guard let first = found.first else { throw ThemisError(.notFound, "there is no such index") }
+        guard found.count == 1 else {
+            throw IndexDefinition.error("type", "must be given: the columns have " + found.map(\.definition.type).joined(separator: ", "))
+        }
+        return first
+    }
+}
