@@ -1582,6 +1582,96 @@ void   themis__v1__text_response__free_unpacked
   assert(message->base.descriptor == &themis__v1__text_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   themis__v1__text_request__init
+                     (Themis__V1__TextRequest         *message)
+{
+  static const Themis__V1__TextRequest init_value = THEMIS__V1__TEXT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t themis__v1__text_request__get_packed_size
+                     (const Themis__V1__TextRequest *message)
+{
+  assert(message->base.descriptor == &themis__v1__text_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__text_request__pack
+                     (const Themis__V1__TextRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__text_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__text_request__pack_to_buffer
+                     (const Themis__V1__TextRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__text_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__TextRequest *
+       themis__v1__text_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__TextRequest *)
+     protobuf_c_message_unpack (&themis__v1__text_request__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__text_request__free_unpacked
+                     (Themis__V1__TextRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__text_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   themis__v1__index_create_response__init
+                     (Themis__V1__IndexCreateResponse         *message)
+{
+  static const Themis__V1__IndexCreateResponse init_value = THEMIS__V1__INDEX_CREATE_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t themis__v1__index_create_response__get_packed_size
+                     (const Themis__V1__IndexCreateResponse *message)
+{
+  assert(message->base.descriptor == &themis__v1__index_create_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t themis__v1__index_create_response__pack
+                     (const Themis__V1__IndexCreateResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &themis__v1__index_create_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t themis__v1__index_create_response__pack_to_buffer
+                     (const Themis__V1__IndexCreateResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &themis__v1__index_create_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Themis__V1__IndexCreateResponse *
+       themis__v1__index_create_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Themis__V1__IndexCreateResponse *)
+     protobuf_c_message_unpack (&themis__v1__index_create_response__descriptor,
+                                allocator, len, data);
+}
+void   themis__v1__index_create_response__free_unpacked
+                     (Themis__V1__IndexCreateResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &themis__v1__index_create_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   themis__v1__config_request__init
                      (Themis__V1__ConfigRequest         *message)
 {
@@ -4608,6 +4698,108 @@ const ProtobufCMessageDescriptor themis__v1__text_response__descriptor =
   themis__v1__text_response__field_indices_by_name,
   1,  themis__v1__text_response__number_ranges,
   (ProtobufCMessageInit) themis__v1__text_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__text_request__field_descriptors[1] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__TextRequest, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__text_request__field_indices_by_name[] = {
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange themis__v1__text_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor themis__v1__text_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.TextRequest",
+  "TextRequest",
+  "Themis__V1__TextRequest",
+  "themis.v1",
+  sizeof(Themis__V1__TextRequest),
+  1,
+  themis__v1__text_request__field_descriptors,
+  themis__v1__text_request__field_indices_by_name,
+  1,  themis__v1__text_request__number_ranges,
+  (ProtobufCMessageInit) themis__v1__text_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor themis__v1__index_create_response__field_descriptors[3] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__IndexCreateResponse, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__IndexCreateResponse, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "job",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__IndexCreateResponse, job),
+    &themis__v1__job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned themis__v1__index_create_response__field_indices_by_name[] = {
+  1,   /* field[1] = created */
+  2,   /* field[2] = job */
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange themis__v1__index_create_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor themis__v1__index_create_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "themis.v1.IndexCreateResponse",
+  "IndexCreateResponse",
+  "Themis__V1__IndexCreateResponse",
+  "themis.v1",
+  sizeof(Themis__V1__IndexCreateResponse),
+  3,
+  themis__v1__index_create_response__field_descriptors,
+  themis__v1__index_create_response__field_indices_by_name,
+  1,  themis__v1__index_create_response__number_ranges,
+  (ProtobufCMessageInit) themis__v1__index_create_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor themis__v1__config_request__field_descriptors[1] =

@@ -50,6 +50,8 @@ typedef struct Themis__V1__ChangesPage Themis__V1__ChangesPage;
 typedef struct Themis__V1__ChangesInfoResponse Themis__V1__ChangesInfoResponse;
 typedef struct Themis__V1__PingResponse Themis__V1__PingResponse;
 typedef struct Themis__V1__TextResponse Themis__V1__TextResponse;
+typedef struct Themis__V1__TextRequest Themis__V1__TextRequest;
+typedef struct Themis__V1__IndexCreateResponse Themis__V1__IndexCreateResponse;
 typedef struct Themis__V1__ConfigRequest Themis__V1__ConfigRequest;
 typedef struct Themis__V1__MetricsPushRequest Themis__V1__MetricsPushRequest;
 typedef struct Themis__V1__MetricsPushResponse Themis__V1__MetricsPushResponse;
@@ -676,6 +678,44 @@ struct  Themis__V1__TextResponse
 #define THEMIS__V1__TEXT_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__text_response__descriptor) \
     , {0,NULL} }
+
+
+/*
+ * Query, IndexDrop, IndexList, IndexStats, IndexRebuild, IndexReindex and Verify: JSON text that the core parses, as it
+ * stands in docs/openapi.yaml.
+ */
+struct  Themis__V1__TextRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData text;
+};
+#define THEMIS__V1__TEXT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__text_request__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * IndexCreate takes a TextRequest.
+ */
+struct  Themis__V1__IndexCreateResponse
+{
+  ProtobufCMessage base;
+  /*
+   * the index, JSON
+   */
+  ProtobufCBinaryData text;
+  /*
+   * false: it was there
+   */
+  protobuf_c_boolean created;
+  /*
+   * makes its entries; absent when it is complete
+   */
+  Themis__V1__Job *job;
+};
+#define THEMIS__V1__INDEX_CREATE_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&themis__v1__index_create_response__descriptor) \
+    , {0,NULL}, 0, NULL }
 
 
 struct  Themis__V1__ConfigRequest
@@ -1478,6 +1518,44 @@ Themis__V1__TextResponse *
 void   themis__v1__text_response__free_unpacked
                      (Themis__V1__TextResponse *message,
                       ProtobufCAllocator *allocator);
+/* Themis__V1__TextRequest methods */
+void   themis__v1__text_request__init
+                     (Themis__V1__TextRequest         *message);
+size_t themis__v1__text_request__get_packed_size
+                     (const Themis__V1__TextRequest   *message);
+size_t themis__v1__text_request__pack
+                     (const Themis__V1__TextRequest   *message,
+                      uint8_t             *out);
+size_t themis__v1__text_request__pack_to_buffer
+                     (const Themis__V1__TextRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__TextRequest *
+       themis__v1__text_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__text_request__free_unpacked
+                     (Themis__V1__TextRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Themis__V1__IndexCreateResponse methods */
+void   themis__v1__index_create_response__init
+                     (Themis__V1__IndexCreateResponse         *message);
+size_t themis__v1__index_create_response__get_packed_size
+                     (const Themis__V1__IndexCreateResponse   *message);
+size_t themis__v1__index_create_response__pack
+                     (const Themis__V1__IndexCreateResponse   *message,
+                      uint8_t             *out);
+size_t themis__v1__index_create_response__pack_to_buffer
+                     (const Themis__V1__IndexCreateResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Themis__V1__IndexCreateResponse *
+       themis__v1__index_create_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   themis__v1__index_create_response__free_unpacked
+                     (Themis__V1__IndexCreateResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Themis__V1__ConfigRequest methods */
 void   themis__v1__config_request__init
                      (Themis__V1__ConfigRequest         *message);
@@ -1775,6 +1853,12 @@ typedef void (*Themis__V1__PingResponse_Closure)
 typedef void (*Themis__V1__TextResponse_Closure)
                  (const Themis__V1__TextResponse *message,
                   void *closure_data);
+typedef void (*Themis__V1__TextRequest_Closure)
+                 (const Themis__V1__TextRequest *message,
+                  void *closure_data);
+typedef void (*Themis__V1__IndexCreateResponse_Closure)
+                 (const Themis__V1__IndexCreateResponse *message,
+                  void *closure_data);
 typedef void (*Themis__V1__ConfigRequest_Closure)
                  (const Themis__V1__ConfigRequest *message,
                   void *closure_data);
@@ -1846,6 +1930,8 @@ extern const ProtobufCMessageDescriptor themis__v1__changes_page__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__changes_info_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__ping_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__text_response__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__text_request__descriptor;
+extern const ProtobufCMessageDescriptor themis__v1__index_create_response__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__config_request__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__metrics_push_request__descriptor;
 extern const ProtobufCMessageDescriptor themis__v1__metrics_push_response__descriptor;

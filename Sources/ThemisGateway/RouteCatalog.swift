@@ -10,7 +10,7 @@ import ThemisTelemetry
         let set = SetRoutes(gateway: gateway)
         return OperationsRoutes.routes(
             uptimeSeconds: { gateway.process.uptimeSeconds }, missing: { gateway.missing }, health: { await set.health() })
-            + operations(gateway) + entities(gateway) + tables(gateway) + jobs(gateway)
+            + operations(gateway) + entities(gateway) + tables(gateway) + queries(gateway) + jobs(gateway)
     }
 
     private static func operations(_ gateway: Gateway) -> [Route] {
@@ -74,6 +74,31 @@ import ThemisTelemetry
             Route(.delete, "/tables/{table}", scope: .dataWrite, summary: "Drop a table.") { try await tables.drop($0) },
             Route(.post, "/tables/{table}/truncate", scope: .dataWrite, summary: "Delete all entities of a table.") {
                 try await tables.truncate($0)
+            },
+        ]
+    }
+
+    private static func queries(_ gateway: Gateway) -> [Route] {
+        let queries = QueryRoutes(gateway: gateway)
+        return [
+            Route(.post, "/query", scope: .dataRead, parameters: ["min_sequence"], summary: "Ask for entities by their values.") {
+                try await queries.query($0)
+            },
+            Route(.post, "/index/create", scope: .dataWrite, summary: "Create an index.") { try await queries.create($0) },
+            Route(.post, "/index/drop", scope: .dataWrite, summary: "Drop an index.") { try await queries.drop($0) },
+            Route(.get, "/index/list", scope: .dataRead, parameters: ["table"], summary: "The indexes of a table, or all.") {
+                try await queries.list($0)
+            },
+            Route(
+                .get, "/index/stats", scope: .dataRead, parameters: ["table", "column", "type"],
+                summary: "Counts and estimates of indexes."
+            ) { try await queries.stats($0) },
+            Route(.post, "/index/rebuild", .job, scope: .admin, summary: "Build an index anew.") { try await queries.rebuild($0) },
+            Route(.post, "/index/reindex", scope: .admin, summary: "Build the indexes of a table anew.") {
+                try await queries.reindex($0)
+            },
+            Route(.post, "/admin/verify", .job, scope: .admin, summary: "Compare indexes with entities; look for gaps.") {
+                try await queries.verify($0)
             },
         ]
     }

@@ -73,6 +73,14 @@ import ThemisTelemetry
         case .compact: compact(call)
         case .spansPush: spansPush(call)
         case .spansTake: spansTake(call)
+        case .query: query(call)
+        case .indexCreate: indexCreate(call)
+        case .indexDrop: indexDrop(call)
+        case .indexList: indexList(call)
+        case .indexStats: indexStats(call)
+        case .indexRebuild: indexRebuild(call)
+        case .indexReindex: indexReindex(call)
+        case .verify: verify(call)
         default: call.fail(ThemisError(.notImplemented, "method \(call.method.name) is not served by this core"))
         }
     }

@@ -21,8 +21,10 @@ struct StatsDocument {
             #","uptime_seconds":\#(uptimeMilliseconds / 1_000),"worker_threads":\#(core.settings.threads),"#
                 + #""queued_work":\#(core.pool.queued),"running_work":\#(core.pool.running),"epoch":"\#(info.epoch)"},"#, to: &out)
         append(storage: numbers, to: &out)
+        append(#","indexes":"#, to: &out)
+        JSONValue.array(try core.database.indexes().map { IndexJSON.value($0) }).write(to: &out)
         append(
-            #","indexes":[],"changefeed":{"oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"#
+            #","changefeed":{"oldest_sequence":\#(info.oldest),"latest_sequence":\#(info.latest),"#
                 + #""bytes":\#(info.bytes)},"peers":["#, to: &out)
         for (index, peer) in peers.enumerated() {
             if index > 0 { append(",", to: &out) }

@@ -125,6 +125,24 @@ extension RPCMethod {
     /// Removes all entities of a table.
     public static let tableTruncate = RPCMethod(24, "TableTruncate", .write, .dataWrite)
 
+    // Queries and indexes. Bodies are JSON, parsed in the core.
+    /// Answers a query.
+    public static let query = RPCMethod(80, "Query", .read, .dataRead)
+    /// Makes an index, with a job for what is there already.
+    public static let indexCreate = RPCMethod(81, "IndexCreate", .write, .dataWrite)
+    /// Removes an index.
+    public static let indexDrop = RPCMethod(82, "IndexDrop", .write, .dataWrite)
+    /// Reads the definitions of indexes.
+    public static let indexList = RPCMethod(83, "IndexList", .read, .dataRead)
+    /// Reads counts and estimates of indexes.
+    public static let indexStats = RPCMethod(84, "IndexStats", .read, .dataRead)
+    /// Builds an index anew, as a job.
+    public static let indexRebuild = RPCMethod(85, "IndexRebuild", .control, .admin)
+    /// Builds the indexes of a table anew, as jobs.
+    public static let indexReindex = RPCMethod(86, "IndexReindex", .control, .admin)
+    /// Compares indexes with entities and looks for gaps in the change log, as a job.
+    public static let verify = RPCMethod(87, "Verify", .control, .admin)
+
     // Changefeed.
     /// Reads a page of change records, and waits for one when asked to.
     public static let changesRead = RPCMethod(40, "ChangesRead", .read, .cdcRead, also: [.changefeed], isEndless: true)
@@ -166,7 +184,8 @@ extension RPCMethod {
         write, writeAtomic, writeStream, get, multiGet, list, export, deleteRange, tableList, tableGet, tablePut, tableDrop,
         tableTruncate,
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
-        flush, compact, spansPush, spansTake,
+        flush, compact, spansPush, spansTake, query, indexCreate, indexDrop, indexList, indexStats, indexRebuild, indexReindex,
+        verify,
     ]
 
     /// By number, with nil in the gaps: asked for every request.

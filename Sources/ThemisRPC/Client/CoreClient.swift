@@ -78,6 +78,50 @@ extension RPCClient {
         try await call(.tableTruncate, metadata, request)
     }
 
+    // MARK: Queries and indexes
+
+    /// Answers a query; both are JSON.
+    public func query(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.query, metadata, request)
+    }
+
+    /// Makes an index.
+    public func indexCreate(
+        _ request: TextRequest, _ metadata: RequestMetadata
+    ) async throws(ThemisError) -> IndexCreateResponse {
+        try await call(.indexCreate, metadata, request)
+    }
+
+    /// Removes an index.
+    public func indexDrop(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.indexDrop, metadata, request)
+    }
+
+    /// Reads the definitions of indexes.
+    public func indexList(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.indexList, metadata, request)
+    }
+
+    /// Reads counts and estimates of indexes.
+    public func indexStats(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.indexStats, metadata, request)
+    }
+
+    /// Builds an index anew, as a job.
+    public func indexRebuild(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> JobResponse {
+        try await call(.indexRebuild, metadata, request)
+    }
+
+    /// Builds the indexes of a table anew, as jobs.
+    public func indexReindex(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> JobListResponse {
+        try await call(.indexReindex, metadata, request)
+    }
+
+    /// Compares indexes with entities and looks for gaps in the change log, as a job.
+    public func verify(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> JobResponse {
+        try await call(.verify, metadata, request)
+    }
+
     // MARK: Changefeed
 
     /// Reads a page of change records, and waits for one when asked to.

@@ -1,0 +1,178 @@
+import ThemisBase
+import ThemisDatabase
+import ThemisRPC
+
+/// Queries and indexes. Their bodies are JSON: what they say is proved here and in the database, once.
+extension CoreService {
+    func query(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, context) throws(ThemisError) in
+            TextResponse(text: try database.query(request.text, context))
+        }
+    }
+
+    func indexCreate(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            let answer = try database.createIndex(IndexJSON.definition(request.text))
+            return IndexCreateResponse(
+                text: IndexJSON.value(answer.index).bytes, created: answer.created, job: answer.job.map { JobMessage($0) })
+        }
+    }
+
+    func indexDrop(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            let target = try IndexJSON.target(request.text)
+            let index = try database.dropIndex(target.table, columns: target.columns, type: target.type)
+            return TextResponse(text: JSONValue.object([JSONMember("dropped", true), JSONMember("index", IndexJSON.value(index))]).bytes)
+        }
+    }
+
+    func indexList(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, _) throws(ThemisError) in
+            let target = try IndexJSON.selection(request.text)
+            let indexes = try database.indexes(target.table).map { IndexJSON.value($0) }
+            return TextResponse(text: JSONValue.object([JSONMember("indexes", .array(indexes))]).bytes)
+        }
+    }
+
+    func indexStats(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, context) throws(ThemisError) in
+            let target = try IndexJSON.selection(request.text)
+            let indexes = try database.indexStatistics(target.table, columns: target.columns, type: target.type, context)
+            return TextResponse(text: JSONValue.object([JSONMember("indexes", .array(indexes.map { IndexJSON.value($0) }))]).bytes)
+        }
+    }
+
+    func indexRebuild(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            let target = try IndexJSON.target(request.text)
+            let job = try database.rebuildIndex(target.table, columns: target.columns, type: target.type)
+            return JobResponse(job: JobMessage(job))
+        }
+    }
+
+    func verify(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            var repairs = false
+            if !request.text.isEmpty {
+                repairs = try JSONObjectReader.read(request.text) { (fields) in fields.optionalBool("repair") ?? false }
+            }
+            return JobResponse(job: JobMessage(try database.verify(repairs: repairs)))
+        }
+    }
+
+    func indexReindex(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            let table = try IndexJSON.table(request.text)
+            return JobListResponse(jobs: try database.reindex(table).map { JobMessage($0) })
+        }
+    }
+}
+
+/// Indexes in the words of the public interface.
+enum IndexJSON {
+    /// Which index a request means.
+    struct Target: Sendable {
+        var table: TableName
+        var columns: [JSONPath]
+        var type: String?
+    }
+
+    /// Which indexes a request means: all that it does not exclude.
+    struct Selection: Sendable {
+        var table: TableName?
+        var columns: [JSONPath] = []
+        var type: String?
+    }
+
+    /// The body of `/index/create`.
+    ///
+    /// - Throws: `invalid_json`, `invalid_request`, `unknown_parameter`, `invalid_key`, `not_implemented`.
+    static func definition(_ body: [UInt8]) throws(ThemisError) -> IndexDefinition {
+        try JSONObjectReader.read(body) { (fields) throws(ThemisError) in
+            let table = try TableName(validating: fields.string("table"))
+            let columns = try columns(&fields)
+            let isUnique = fields.optionalBool("unique") ?? false
+            // The types of this version have no settings: every key in it is unknown.
+            _ = try fields.optionalObject("config") { _ in () }
+            return try IndexDefinition(table: table, type: fields.string("type"), columns: columns, isUnique: isUnique)
+        }
+    }
+
+    /// The body of `/index/drop` and `/index/rebuild`.
+    static func target(_ body: [UInt8]) throws(ThemisError) -> Target {
+        try JSONObjectReader.read(body) { (fields) throws(ThemisError) in
+            Target(
+                table: try TableName(validating: fields.string("table")), columns: try columns(&fields),
+                type: fields.optionalString("type"))
+        }
+    }
+
+    /// The body of `/index/reindex`.
+    static func table(_ body: [UInt8]) throws(ThemisError) -> TableName {
+        try JSONObjectReader.read(body) { (fields) throws(ThemisError) in try TableName(validating: fields.string("table")) }
+    }
+
+    /// What `/index/list` and `/index/stats` ask for.
+    static func selection(_ body: [UInt8]) throws(ThemisError) -> Selection {
+        try JSONObjectReader.read(body) { (fields) throws(ThemisError) in
+            var selection = Selection()
+            if let name = fields.optionalString("table") { selection.table = try TableName(validating: name) }
+            if fields.has("column") || fields.has("columns") { selection.columns = try columns(&fields) }
+            selection.type = fields.optionalString("type")
+            return selection
+        }
+    }
+
+    /// `column`, or `columns`. Several columns may also stand in `column` with `+` between them, as indexes are named.
+    private static func columns(_ fields: inout JSONObjectReader) throws(ThemisError) -> [JSONPath] {
+        let texts: [String]
+        if fields.has("columns") {
+            if fields.has("column") { fields.refuse("column", "is given together with columns") }
+            _ = fields.optionalValue("column")
+            texts = fields.strings("columns", count: 1...Limits.indexColumns)
+        } else {
+            texts = fields.string("column").split(separator: "+", omittingEmptySubsequences: false).map(String.init)
+        }
+        var columns: [JSONPath] = []
+        for text in texts {
+            do throws(ThemisError) {
+                columns.append(try JSONPath(text))
+            } catch {
+                fields.refuse("column", error.message)
+            }
+        }
+        guard !columns.isEmpty, columns.count == texts.count else {
+            throw ThemisError(.invalidRequest, "column: name the column that is meant, or several in columns")
+        }
+        return columns
+    }
+
+    private static func members(_ info: IndexInfo) -> [JSONMember] {
+        [
+            JSONMember("table", .string(info.definition.table.text)), JSONMember("column", .string(info.definition.name)),
+            JSONMember("columns", .array(info.definition.columns.map { .string($0.text) })),
+            JSONMember("type", .string(info.definition.type)), JSONMember("unique", .bool(info.definition.isUnique)),
+            JSONMember("state", .string(info.isReplacement ? "rebuilding" : info.state.word)),
+            JSONMember("entries", .integer(info.entries)), JSONMember("bytes", .integer(info.bytes)),
+            JSONMember("created", .string(Timestamp.text(milliseconds: info.createdMilliseconds))),
+        ]
+    }
+
+    static func value(_ info: IndexInfo) -> JSONValue { .object(members(info)) }
+
+    static func value(_ statistics: IndexStatistics) -> JSONValue {
+        .object(
+            members(statistics.info) + [
+                JSONMember("cardinality", .integer(statistics.cardinality)),
+                JSONMember("cardinality_exact", .bool(statistics.isCardinalityExact)),
+            ])
+    }
+}
