@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 kind=$1
 tests=${2:-Themis[A-Za-z]*Tests|ServiceTests|FuzzTests}
 work=.build/$kind
-export SWIFT_BACKTRACE=enable=no
+export SWIFT_BACKTRACE=enable=no THEMIS_BIN=$PWD/$work/debug
 # A report ends its process with 66, which fails a child's test too; all reports are gathered beside the log.
 rm -f "$work"/report.*
 export TSAN_OPTIONS="log_path=$PWD/$work/report exitcode=66" ASAN_OPTIONS="log_path=$PWD/$work/report exitcode=66"

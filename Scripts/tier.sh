@@ -6,6 +6,10 @@ name=$1
 shift
 mkdir -p .build/tiers
 log=.build/tiers/$name.log
+# Whatever a test leaves lies here: it is named, it fails the tier, and it goes.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/themis.XXXXXX")
+export TMPDIR
+trap '[ "${THEMIS_KEEP:-}" = 1 ] || rm -rf "$TMPDIR"' EXIT
 began=$SECONDS
 echo "── $name"
 set +e
@@ -20,4 +24,10 @@ if [ "$status" -eq 0 ] && ! grep -qE 'with [1-9][0-9]* test' <<<"$closing"; then
     status=1
 fi
 echo "$name: ${closing:-no closing line} [$((SECONDS - began)) s]" | tee -a .build/tiers/summary
+# Ours only: the package manager has files of its own there.
+left=$(ls "$TMPDIR" | grep "^themis-" || true)
+if [ -n "$left" ] && [ "${THEMIS_KEEP:-}" != 1 ]; then
+    echo "$name: left in the temporary directory: $(echo $left)" | tee -a .build/tiers/summary >&2
+    status=1
+fi
 [ "$status" -eq 0 ] || { echo "$name failed: grep '✘' $log" >&2; exit "$status"; }

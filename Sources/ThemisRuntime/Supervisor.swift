@@ -51,7 +51,7 @@ public import ThemisTelemetry
     private var onceForCore: [String]
     private var signal: SignalWatcher?
     private var isStopping = false
-    private var killTimer: LoopTimer?
+    private(set) var killTimer: LoopTimer?
     /// The roles that are being stopped now.
     private var stoppingCore = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
@@ -209,7 +209,7 @@ public import ThemisTelemetry
         for child in children { if let pid = child.pid { kill(pid, SIGHUP) } }
     }
 
-    private func stop() {
+    func stop() {
         guard !isStopping else { return continueStop() }
         isStopping = true
         for index in children.indices { children[index].restart = nil }
@@ -219,16 +219,18 @@ public import ThemisTelemetry
     /// Asks the children of this stage to end, and kills them when they take too long.
     private func stopAll() {
         signalStage(SIGTERM)
-        let timer = LoopTimer { [weak self] in
-            guard let self else { return }
-            for child in self.stage where child.pid != nil {
-                self.telemetry.log.warning("process does not stop, it is killed", [(.instance, child.spec.name)])
-            }
-            self.signalStage(SIGKILL)
-        }
+        let timer = LoopTimer { [weak self] in self?.killStage() }
         timer.schedule(milliseconds: options.stopMilliseconds)
         killTimer = timer
         continueStop()
+    }
+
+    /// Kills the children of this stage that have not ended in their time.
+    func killStage() {
+        for child in stage where child.pid != nil {
+            telemetry.log.warning("process does not stop, it is killed", [(.instance, child.spec.name)])
+        }
+        signalStage(SIGKILL)
     }
 
     private var stage: [Child] { children.filter { ($0.spec.role == .core) == stoppingCore } }

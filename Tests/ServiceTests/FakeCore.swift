@@ -30,7 +30,7 @@ import ThemisTestKit
     private var observers: [CheckedContinuation<Void, Never>] = []
 
     init() {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("gw-\(UUID().uuidString.prefix(8))/core.sock").path
+        path = TestDirectory.path("gw") + "/core.sock"
     }
 
     /// Leaves requests of these methods without an answer.

@@ -8,7 +8,7 @@ import ThemisTestKit
 
 /// A database on RocksDB in a directory of its own, which can be closed and opened again.
 final class RocksDBFixture {
-    let path = "\(NSTemporaryDirectory())themis-database-\(UUID().uuidString)"
+    let path = TestDirectory.path("database")
     let time = ManualTime()
     fileprivate(set) var fixture: DatabaseFixture
     fileprivate var engine: RocksDBEngine

@@ -3,12 +3,13 @@ import ThemisBase
 import ThemisNet
 import ThemisRPC
 import ThemisTelemetry
+import ThemisTestKit
 
 @testable import ThemisFeed
 
 /// A core that has a change log and nothing else, in the test's process.
 @NetLoop final class FakeLog {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("log-\(UUID().uuidString.prefix(8))/core.sock").path
+    let path = TestDirectory.path("log") + "/core.sock"
     var epoch = "e0"
     var oldest: SequenceNumber = 1
     var latest: SequenceNumber = 0

@@ -9,7 +9,8 @@ import ThemisTestKit
 @Suite(.serialized) struct FollowingTests {
     init() { LoopThread.start() }
 
-    @Test func `the core is followed only while somebody waits for records`() async throws {
+    // On the loop, so that nothing comes between an answer and the look at it.
+    @Test @NetLoop func `the core is followed only while somebody waits for records`() async throws {
         let log = FakeLog()
         try await log.start()
         let feed = try await log.makeFeed(ManualTime()) { $0.restMilliseconds = 1 }

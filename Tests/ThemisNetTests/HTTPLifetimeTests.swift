@@ -241,11 +241,13 @@ import ThemisTestKit
     }
 
     @Test @NetLoop func `the client keeps its connection and sees through a closed one`() async throws {
-        let fixture = try ServerFixture { $0.timeouts.keepAliveMilliseconds = 2_000 }
+        let time = ManualTime()
+        let fixture = try ServerFixture({ $0.timeouts.keepAliveMilliseconds = 1_000 }, time: time)
         let address = try SocketAddress(host: "127.0.0.1", port: UInt16(fixture.server.localPort))
         let client = HTTPClient(address, host: "test")
         for _ in 0..<3 { #expect(try await client.request(.get, "/hello").status == 200) }
         #expect(fixture.server.connectionCount == 1)
+        time.advance(milliseconds: 1_001)
         try await Recorder().wait { fixture.server.connectionCount == 0 }
         let echo = try await client.request(.put, "/echo", body: [1])
         #expect(echo.status == 405)

@@ -36,7 +36,7 @@ import ThemisTestKit
     /// Not on the loop: it may not run yet.
     nonisolated static func started(threads: Int = 2) async throws -> NodeFixture {
         LoopThread.start()
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("node-\(UUID().uuidString.prefix(8))").path
+        let directory = TestDirectory.path("node")
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let context = try makeContext(directory, threads: threads)
         return try await NodeFixture(directory, context, open(context))

@@ -20,7 +20,7 @@ import ThemisTestKit
     private var changed = Signal()
 
     nonisolated static func temporaryPath() -> String {
-        FileManager.default.temporaryDirectory.appendingPathComponent("rpc-\(UUID().uuidString.prefix(8))/core.sock").path
+        TestDirectory.path("rpc") + "/core.sock"
     }
 
     init(_ path: String = temporaryPath()) { self.path = path }

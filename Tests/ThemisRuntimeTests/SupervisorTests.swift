@@ -112,14 +112,17 @@ private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
     @Test func `a child that does not stop is killed`() async throws {
         try await onLoop {
             let fixture = Fixture([("gateway", .gateway, "trap '' TERM; while :; do sleep 60; done")]) {
-                $0.stopMilliseconds = 50
+                $0.stopMilliseconds = 3_600_000
             }
             let pids = try await fixture.start(1)
-            // Stopped, it cannot even ignore the signal: the test does not depend on how fast the shell is.
+            // Stopped, it cannot even take the signal: the test does not depend on how fast the shell is.
             kill(pids[0], SIGSTOP)
             var status: Int32 = 0
             #expect(unsafe waitpid(pids[0], &status, WUNTRACED) == pids[0])
-            await fixture.supervisor.drain()
+            fixture.supervisor.stop()
+            #expect(fixture.supervisor.killTimer?.isScheduled == true)
+            // What the timer does when the hour is over.
+            fixture.supervisor.killStage()
             #expect(await fixture.next() == .ended("gateway", .killed(SIGKILL)))
             #expect(await fixture.next() == .stopped)
         }

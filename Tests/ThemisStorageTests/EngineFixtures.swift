@@ -2,13 +2,14 @@ import Foundation
 import ThemisBase
 import ThemisStorage
 import ThemisTelemetry
+import ThemisTestKit
 
-/// A new directory under /tmp, removed with the object.
+/// A new directory, removed with the object.
 final class ScratchDirectory: Sendable {
     let path: String
 
     init() {
-        path = "/tmp/themis-storage-\(UUID().uuidString)"
+        path = TestDirectory.path("storage")
         run("mkdir", "-p", path)
     }
 

@@ -160,7 +160,11 @@ import ThemisTestKit
             #expect(report.isRepaired)
             let engine = try openRocksDB(files.path)
             let pairs = try engine.contents(.entities)
-            #expect(isFooter ? pairs.count < files.count && !pairs.isEmpty : pairs.count == files.count)
+            // How much of the damaged file comes back differs: files and logs that a compaction has made needless, and that are not
+            // deleted yet, are read by the repair too. What comes back is what was written.
+            #expect(isFooter ? (1...files.count).contains(pairs.count) : pairs.count == files.count)
+            let written = Dictionary(uniqueKeysWithValues: (0..<files.count).map { (files.key($0), files.value($0)) })
+            #expect(pairs.allSatisfy { written[$0.key] == $0.value })
             engine.close()
         }
     }

@@ -36,8 +36,7 @@ public final class ProcessSet: Sendable {
     ///
     /// - Parameter environment: for every process, such as `LD_PRELOAD` or `THEMIS_LOG_LEVEL`.
     public init(environment: [String: String] = [:]) throws {
-        let name = "themis-test-\(getpid())-\(Digest.hex(Digest.random(4)))"
-        directory = (NSTemporaryDirectory() as NSString).appendingPathComponent(name)
+        directory = TestDirectory.path("set")
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let ports = try FreePort.some(3)
         (gatewayPort, changefeedPort, exporterPort) = (ports[0], ports[1], ports[2])
