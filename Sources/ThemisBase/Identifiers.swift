@@ -83,7 +83,13 @@ public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
     public static func isValidPrimaryKey(_ pk: String) -> Bool {
         let count = pk.utf8.count
         guard count >= 1, count <= Limits.primaryKeyBytes else { return false }
-        return pk.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+        var isASCII = true
+        for byte in pk.utf8 {
+            if byte < 0x20 || byte == 0x7F { return false }
+            if byte >= 0x80 { isASCII = false }
+        }
+        // Nearly all keys are ASCII: nothing of them has to be decoded.
+        return isASCII || pk.unicodeScalars.allSatisfy { !(0x80...0x9F).contains($0.value) }
     }
 
     /// `table:pk`.

@@ -116,6 +116,11 @@ public enum Limits {
     public static let gzipLargestBytes = 1 << 20
     /// Unread body of a request that is read over after its answer to keep the connection; beyond it the connection closes.
     public static let bodyDrainBytes = 64 << 10
+    /// Requests of one process that wait for their answers, streams and long polls apart: what waits longer than its caller is work for
+    /// nothing. The process refuses more, and answers for its own health at once all the time.
+    public static let httpRequestsInProgress = 4_096
+    /// Body bytes of such requests that one process holds, in all.
+    public static let httpBodyBytes = 256 << 20
     /// Body bytes kept for a handler that has not asked for them yet; then reading pauses.
     public static let bodyBufferBytes = 64 << 10
     /// A streamed request body must bring this many bytes in each window, or it is a trickle that only holds resources.

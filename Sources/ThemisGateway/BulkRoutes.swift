@@ -7,22 +7,22 @@ import ThemisRPC
     let gateway: Gateway
 
     /// POST `/entities`.
-    func post(_ exchange: HTTPExchange) async throws {
+    func post(_ exchange: HTTPExchange) throws(ThemisError) {
         exchange.writeOutcome = .notCommitted
         let type = try exchange.bodyType(.json, .ndjson)
         var query = QueryReader(exchange)
         let isAtomic = query.bool("atomic")
         if type == .json { query.refuse(["atomic"], "belongs to \(MediaType.ndjson.text)") }
         try query.finish()
-        if type == .json { return try await EntityWriteRoutes(gateway: gateway).post(exchange) }
+        if type == .json { return try EntityWriteRoutes(gateway: gateway).post(exchange) }
         try refuseHeaders(
             ["If-Match", "If-None-Match"], "cannot stand on a bulk request; write if_match or if_none_match into its lines",
             exchange)
-        if isAtomic { return try await atomic(exchange) }
+        if isAtomic { return exchange.continueAsTask { try await atomic($0) } }
         try refuseHeaders(
             ["Idempotency-Key"], "cannot stand on a streamed bulk request; send atomic=true, or repeat what was not acknowledged",
             exchange)
-        try await stream(exchange)
+        exchange.continueAsTask { try await stream($0) }
     }
 
     private func refuseHeaders(_ names: [String], _ message: String, _ exchange: HTTPExchange) throws(ThemisError) {

@@ -6,9 +6,14 @@ enum EntityJSON {
     /// `{key, version, sequence, created}` of a put or patch.
     static func written(_ key: EntityKey, _ result: OperationResult) -> [UInt8] {
         var out: [UInt8] = []
+        out.reserveCapacity(key.table.text.utf8.count + key.pk.utf8.count + 128)
         out.append(contentsOf: #"{"key":"#.utf8)
         appendKey(key.table.text, key.pk, to: &out)
-        out.append(contentsOf: #","version":\#(result.version),"sequence":\#(result.sequence),"created":\#(result.created)"#.utf8)
+        out.append(contentsOf: #","version":"#.utf8)
+        appendNumber(result.version, to: &out)
+        out.append(contentsOf: #","sequence":"#.utf8)
+        appendNumber(result.sequence, to: &out)
+        out.append(contentsOf: result.created ? #","created":true"#.utf8 : #","created":false"#.utf8)
         appendDurability(result, to: &out)
         out.append(0x7D)
         return out

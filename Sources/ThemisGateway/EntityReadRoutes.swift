@@ -12,7 +12,7 @@ import ThemisRPC
     private static let exportChunkBytes = 64 << 10
 
     /// GET `/entities/{key}`.
-    func get(_ exchange: HTTPExchange) async throws {
+    func get(_ exchange: HTTPExchange) throws(ThemisError) {
         var query = QueryReader(exchange)
         let fields = query.paths("fields")
         let minSequence: UInt64 = query.integer("min_sequence", in: 0...UInt64.max) ?? 0
@@ -23,11 +23,18 @@ import ThemisRPC
         // With one tag the core need not send a document that the caller has.
         if case .tags(let tags)? = known, tags.count == 1 { unlessVersion = tags[0].version ?? 0 }
         let request = GetRequest(table: key.table.text, pk: key.pk, fields: fields, unlessVersion: unlessVersion)
-        let entity = try await gateway.placement.core(for: key).get(request, exchange.metadata(minSequence: minSequence))
-        guard !entity.missing else { throw ThemisError(.notFound, "there is no entity with this key") }
-        let headers = [("ETag", EntityTag.text(version: entity.version))]
-        if known?.matchesWeakly(entity.version) == true { return exchange.respond(304, contentType: nil, headers: headers) }
-        exchange.respondJSON(200, entity.document, headers: headers)
+        let metadata = try exchange.metadata(minSequence: minSequence)
+        exchange.pending = try gateway.placement.core(for: key).get(request, metadata) { result, document in
+            switch result {
+            case .failure(let error): exchange.fail(error)
+            case .success(let entity) where entity.missing:
+                exchange.fail(ThemisError(.notFound, "there is no entity with this key"))
+            case .success(let entity):
+                let headers = [("ETag", EntityTag.text(version: entity.version))]
+                if known?.matchesWeakly(entity.version) == true { return exchange.respond(304, contentType: nil, headers: headers) }
+                exchange.respond(200, contentType: MediaType.json.text, headers: headers, bytes: document)
+            }
+        }
     }
 
     /// POST `/entities/get`.

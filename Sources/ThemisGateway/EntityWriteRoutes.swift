@@ -7,19 +7,20 @@ import ThemisRPC
     let gateway: Gateway
 
     /// PUT `/entities/{key}`.
-    func put(_ exchange: HTTPExchange) async throws {
+    func put(_ exchange: HTTPExchange) throws(ThemisError) {
         exchange.writeOutcome = .notCommitted
         let key = try EntityKey(validating: exchange.pathParameter("key"))
         let type = try exchange.bodyType(.json)
         let condition = try exchange.writeCondition()
-        let body = try await exchange.body(limit: gateway.options.bodyBytes)
-        let idempotency = try exchange.idempotencyKey(mediaType: type, body: body)
-        let operation = OperationMessage(kind: .put, table: key.table.text, pk: key.pk, body: body, condition: condition)
-        try await write(operation, key, idempotency, exchange)
+        exchange.whenBodyIsWhole(limit: gateway.options.bodyBytes) { body throws(ThemisError) in
+            let idempotency = try exchange.idempotencyKey(mediaType: type, body: body)
+            let operation = OperationMessage(kind: .put, table: key.table.text, pk: key.pk, body: body, condition: condition)
+            try write(operation, key, idempotency, exchange)
+        }
     }
 
     /// PATCH `/entities/{key}`.
-    func patch(_ exchange: HTTPExchange) async throws {
+    func patch(_ exchange: HTTPExchange) throws(ThemisError) {
         exchange.writeOutcome = .notCommitted
         let key = try EntityKey(validating: exchange.pathParameter("key"))
         // The two patches look alike to a careless client: which one is meant must be said.
@@ -30,16 +31,16 @@ import ThemisRPC
         }
         let type = try exchange.bodyType(.mergePatch, .jsonPatch)
         let condition = try exchange.writeCondition()
-        let body = try await exchange.body(limit: gateway.options.bodyBytes)
-        let idempotency = try exchange.idempotencyKey(mediaType: type, body: body)
-        let operation = OperationMessage(
-            kind: type == .jsonPatch ? .jsonPatch : .mergePatch, table: key.table.text, pk: key.pk, body: body,
-            condition: condition)
-        try await write(operation, key, idempotency, exchange)
+        exchange.whenBodyIsWhole(limit: gateway.options.bodyBytes) { body throws(ThemisError) in
+            let idempotency = try exchange.idempotencyKey(mediaType: type, body: body)
+            let operation = OperationMessage(
+                kind: type == .jsonPatch ? .jsonPatch : .mergePatch, table: key.table.text, pk: key.pk, body: body, condition: condition)
+            try write(operation, key, idempotency, exchange)
+        }
     }
 
     /// DELETE `/entities/{key}`.
-    func delete(_ exchange: HTTPExchange) async throws {
+    func delete(_ exchange: HTTPExchange) throws(ThemisError) {
         exchange.writeOutcome = .notCommitted
         let key = try EntityKey(validating: exchange.pathParameter("key"))
         let condition = try exchange.writeCondition()
@@ -49,31 +50,42 @@ import ThemisRPC
         }
         let idempotency = try exchange.idempotencyKey(mediaType: nil, body: [])
         let operation = OperationMessage(kind: .delete, table: key.table.text, pk: key.pk, condition: condition)
-        try await write(operation, key, idempotency, exchange)
+        try write(operation, key, idempotency, exchange)
     }
 
     /// POST `/entities` with one entity.
-    func post(_ exchange: HTTPExchange) async throws {
+    func post(_ exchange: HTTPExchange) throws(ThemisError) {
         exchange.writeOutcome = .notCommitted
         let condition = try exchange.writeCondition()
-        let body = try await exchange.body(limit: gateway.options.bodyBytes)
-        let idempotency = try exchange.idempotencyKey(mediaType: .json, body: body)
-        let envelope = try JSONEnvelope.body(body)
-        let operation = OperationMessage(
-            kind: .put, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(body[envelope.payload]),
-            condition: condition)
-        try await write(operation, envelope.key, idempotency, exchange)
+        exchange.whenBodyIsWhole(limit: gateway.options.bodyBytes) { body throws(ThemisError) in
+            let idempotency = try exchange.idempotencyKey(mediaType: .json, body: body)
+            let envelope = try JSONEnvelope.body(body)
+            let operation = OperationMessage(
+                kind: .put, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(body[envelope.payload]),
+                condition: condition)
+            try write(operation, envelope.key, idempotency, exchange)
+        }
     }
 
     private func write(
         _ operation: OperationMessage, _ key: EntityKey, _ idempotency: IdempotencyKey?, _ exchange: HTTPExchange
-    ) async throws {
+    ) throws(ThemisError) {
         let request = WriteRequest(operation: operation, fingerprint: idempotency?.fingerprint ?? [])
         let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
-        let core = gateway.placement.core(for: key)
-        let result = try await exchange.writing { () async throws(ThemisError) in try await core.write(request, metadata) }.result
+        // From here on a lost answer leaves the outcome unknown.
+        exchange.writeOutcome = .unknown
         let isDelete = operation.kind == .delete
+        exchange.pending = try gateway.placement.core(for: key).write(request, metadata) { result in
+            switch result {
+            case .failure(let error): exchange.fail(HTTPExchange.namingOutcome(error))
+            case .success(let response): respond(response.result, isDelete: isDelete, key, exchange)
+            }
+        }
+    }
+
+    private func respond(_ result: OperationResult, isDelete: Bool, _ key: EntityKey, _ exchange: HTTPExchange) {
         var headers: [(name: String, value: String)] = []
+        headers.reserveCapacity(3)
         if result.sequence > 0 { headers.append(("X-Themis-Sequence", String(result.sequence))) }
         if !isDelete { headers.append(("ETag", EntityTag.text(version: result.version))) }
         if result.replayed { headers.append(("Idempotency-Replayed", "true")) }

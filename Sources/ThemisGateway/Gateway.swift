@@ -162,9 +162,14 @@ extension HTTPExchange {
         do throws(ThemisError) {
             return try await call()
         } catch {
-            let needsOutcome = error.code.status == 503 || error.code.status == 504 || error.code.status == 507
-            throw needsOutcome && error.outcome == nil ? error.with(outcome: .unknown) : error
+            throw Self.namingOutcome(error)
         }
+    }
+
+    /// An error of a write, with an outcome on every 503, 504 and 507.
+    nonisolated static func namingOutcome(_ error: ThemisError) -> ThemisError {
+        let needsOutcome = error.code.status == 503 || error.code.status == 504 || error.code.status == 507
+        return needsOutcome && error.outcome == nil ? error.with(outcome: .unknown) : error
     }
 
     /// Answers with JSON.

@@ -31,9 +31,9 @@ import ThemisTelemetry
         let bulk = BulkRoutes(gateway: gateway)
         let tables = TableRoutes(gateway: gateway)
         return [
-            Route(.post, "/entities", scope: .dataWrite, parameters: ["atomic"], summary: "Write one entity, or many.") {
-                try await bulk.post($0)
-            },
+            .direct(
+                .post, "/entities", scope: .dataWrite, parameters: ["atomic"], summary: "Write one entity, or many.",
+                handler: { (exchange) throws(ThemisError) in try bulk.post(exchange) }),
             Route(
                 .get, "/entities", scope: .dataRead,
                 parameters: ["table", "prefix", "limit", "cursor", "reverse", "return", "min_sequence"],
@@ -48,14 +48,18 @@ import ThemisTelemetry
             Route(.post, "/entities/get", scope: .dataRead, parameters: ["min_sequence"], summary: "Read entities by key.") {
                 try await reads.multiGet($0)
             },
-            Route(.put, "/entities/{key*}", scope: .dataWrite, summary: "Create or replace an entity.") {
-                try await writes.put($0)
-            },
-            Route(.patch, "/entities/{key*}", scope: .dataWrite, summary: "Change an entity.") { try await writes.patch($0) },
-            Route(.get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.") {
-                try await reads.get($0)
-            },
-            Route(.delete, "/entities/{key*}", scope: .dataWrite, summary: "Delete an entity.") { try await writes.delete($0) },
+            .direct(
+                .put, "/entities/{key*}", scope: .dataWrite, summary: "Create or replace an entity.",
+                handler: { (exchange) throws(ThemisError) in try writes.put(exchange) }),
+            .direct(
+                .patch, "/entities/{key*}", scope: .dataWrite, summary: "Change an entity.",
+                handler: { (exchange) throws(ThemisError) in try writes.patch(exchange) }),
+            .direct(
+                .get, "/entities/{key*}", scope: .dataRead, parameters: ["fields", "min_sequence"], summary: "Read an entity.",
+                handler: { (exchange) throws(ThemisError) in try reads.get(exchange) }),
+            .direct(
+                .delete, "/entities/{key*}", scope: .dataWrite, summary: "Delete an entity.",
+                handler: { (exchange) throws(ThemisError) in try writes.delete(exchange) }),
         ]
     }
 

@@ -20,13 +20,16 @@ public enum OperationsRoutes {
                 let report = await health()
                 answer(exchange, report.httpStatus, report.json())
             },
-            Route(.get, "/health/live", scope: nil, summary: "Whether this process lives.") { exchange in
-                answer(exchange, 200, HealthReport.liveJSON(uptimeSeconds: uptimeSeconds()))
-            },
-            Route(.get, "/health/ready", scope: nil, summary: "Whether this process may be sent requests.") { exchange in
-                let (status, json) = HealthReport.ready(missing: missing())
-                answer(exchange, status, json)
-            },
+            // Without a task: these answer from here, at once, whatever else waits.
+            .direct(
+                .get, "/health/live", scope: nil, summary: "Whether this process lives.",
+                handler: { exchange in answer(exchange, 200, HealthReport.liveJSON(uptimeSeconds: uptimeSeconds())) }),
+            .direct(
+                .get, "/health/ready", scope: nil, summary: "Whether this process may be sent requests.",
+                handler: { exchange in
+                    let (status, json) = HealthReport.ready(missing: missing())
+                    answer(exchange, status, json)
+                }),
         ]
     }
 

@@ -72,11 +72,27 @@ import ThemisTestKit
             },
             Route(.delete, "/entities/{key*}", scope: nil, summary: "Deletes nothing.") { $0.respond(204, contentType: nil) },
             Route(.get, "/stuck", scope: nil, summary: "Waits for ever.") { exchange in
-                exchange.onClientGone = { box.fixture?.gone.append(exchange.requestID) }
+                let name = exchange.requestID
+                exchange.pending = Departure { box.fixture?.gone.append(name) }
                 exchange.writeOutcome = .unknown
                 box.fixture?.stuck += 1
                 try await NetLoop.sleep(milliseconds: 3_600_000)
             },
+            .direct(
+                .post, "/gather", scope: .dataWrite, summary: "Returns the body, without a task.",
+                handler: { exchange in
+                    exchange.whenBodyIsWhole(limit: 100_000) { body throws(ThemisError) in
+                        if body.isEmpty { throw ThemisError(.invalidRequest, "nothing to return") }
+                        exchange.respond(200, contentType: "application/octet-stream", body: body)
+                    }
+                }),
+            .direct(
+                .get, "/asked", scope: .dataRead, summary: "Waits for ever, without a task.",
+                handler: { exchange in
+                    let name = exchange.requestID
+                    exchange.pending = Departure { box.fixture?.gone.append(name) }
+                    box.fixture?.stuck += 1
+                }),
             Route(.get, "/broken", scope: nil, summary: "Throws what is not of the catalog.") { _ in throw Unexpected() },
             Route(.get, "/silent", scope: nil, summary: "Forgets to answer.") { _ in },
             Route(.get, "/flood", .streamOut, scope: nil, summary: "Sends without end.") { exchange in
@@ -90,6 +106,13 @@ import ThemisTestKit
     }
 
     struct Unexpected: Error {}
+}
+
+/// Work that only notes that nobody waits for it any more.
+@NetLoop private final class Departure: PendingWork {
+    private let action: @NetLoop () -> Void
+    init(_ action: @escaping @NetLoop () -> Void) { self.action = action }
+    func abandon() { action() }
 }
 
 @NetLoop private final class FixtureBox {

@@ -13,14 +13,18 @@ struct AnswerHead {
     let closes: Bool
     /// An HTTP/1.0 client must be told that the connection stays.
     let saysKeepAlive: Bool
-    let requestID: String
+    let request: RequestName
     let date: StaticDate
     let headers: [(name: String, value: String)]
 
-    func write(to out: inout ByteBuffer) {
-        out.append(Self.statusLine(status))
-        out.append("\r\nDate: ")
-        out.append(date.text)
+    /// Room for a head without many headers of its own.
+    private static let usualBytes = 384
+
+    /// Appends the head, and makes room for `bodyBytes` behind it at once.
+    func write(to out: inout ByteBuffer, reserving bodyBytes: Int = 0) {
+        _ = unsafe out.writable(minimum: Self.usualBytes + bodyBytes)
+        if status == 200 { out.append("HTTP/1.1 200 OK") } else { out.append(Self.statusLine(status)) }
+        out.append(date.header)
         if let contentType {
             out.append("\r\nContent-Type: ")
             out.append(contentType)
@@ -34,7 +38,7 @@ struct AnswerHead {
         if varies { out.append("\r\nVary: Accept-Encoding") }
         if closes { out.append("\r\nConnection: close") } else if saysKeepAlive { out.append("\r\nConnection: keep-alive") }
         out.append("\r\nX-Request-Id: ")
-        out.append(requestID)
+        request.write(to: &out)
         for (name, value) in headers {
             out.append("\r\n")
             HeaderText.append(name, to: &out)
@@ -61,26 +65,63 @@ struct AnswerHead {
     ].reduce(into: [:]) { $0[$1.key] = "HTTP/1.1 \($1.key) \($1.value)" }
 }
 
+/// The id of a request. A made one is a number until somebody reads it: most are only sent.
+enum RequestName: Sendable {
+    case given(String)
+    case made(UInt64)
+
+    var text: String {
+        switch self {
+        case .given(let text): return text
+        case .made(let number):
+            return unsafe String(unsafeUninitializedCapacity: 16) { digits in
+                for index in 0..<16 { unsafe digits[index] = Self.digit(number, index) }
+                return 16
+            }
+        }
+    }
+
+    func write(to out: inout ByteBuffer) {
+        switch self {
+        case .given(let text): out.append(text)
+        case .made(let number):
+            let room = unsafe out.writable(minimum: 16)
+            for index in 0..<16 { unsafe room[index] = Self.digit(number, index) }
+            out.advance(16)
+        }
+    }
+
+    /// One of the sixteen hexadecimal digits.
+    private static func digit(_ number: UInt64, _ index: Int) -> UInt8 {
+        let digit = UInt8(truncatingIfNeeded: number >> UInt64(60 - 4 * index)) & 15
+        return digit < 10 ? 0x30 + digit : 0x57 + digit
+    }
+}
+
 /// Names and values of headers that are sent.
 enum HeaderText {
     /// Appends `text`. It may come from stored data: nothing of it may end the header.
     static func append(_ text: String, to out: inout ByteBuffer) {
-        if text.utf8.allSatisfy({ ASCII.isFieldText($0) }) { return out.append(text) }
-        out.append(text.utf8.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
+        var text = text
+        text.withUTF8 { bytes in
+            if unsafe bytes.allSatisfy({ ASCII.isFieldText($0) }) { return unsafe out.append(UnsafeRawBufferPointer(bytes)) }
+            unsafe out.append(bytes.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
+        }
     }
 }
 
 /// The date of the `Date` header (RFC 9110 §5.6.7), made once a second.
 struct StaticDate {
     private var second: Int64 = .min
-    private(set) var text = ""
+    /// The whole header with the line end before it.
+    private(set) var header: [UInt8] = []
 
     /// The text for this wall clock.
     mutating func refresh(wallMilliseconds: Int64) {
         let now = wallMilliseconds / 1_000
         guard now != second else { return }
         second = now
-        text = Self.text(ofSecond: now)
+        header = Array("\r\nDate: \(Self.text(ofSecond: now))".utf8)
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -239,7 +239,7 @@ extension HTTPExchange {
         let answerHead = AnswerHead(
             status: 200, contentType: Self.eventStreamType, contentLength: nil, isChunked: isChunking,
             isGzipped: false,
-            varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
+            varies: false, closes: true, saysKeepAlive: false, request: name, date: server.currentDate(startedNanoseconds),
             headers: Self.eventStreamHeaders + headers)
         connection.stream.write { answerHead.write(to: &$0) }
         guard let taken = connection.detach() else { throw ThemisError(.cancelled, "the client went away") }

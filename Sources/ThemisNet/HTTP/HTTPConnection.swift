@@ -61,7 +61,8 @@ import ThemisBase
             stream.pauseReading()
             return false
         }
-        if let current, !isDiscardingBody, current.body.isFull {
+        // The end of a body that has come is told at once: it takes no bytes, and none may follow that would bring the parser back here.
+        if let current, !isDiscardingBody, current.body.isFull, current.body.remainingBytes != 0 {
             isBodyPaused = true
             stream.pauseReading()
             return false
@@ -77,9 +78,11 @@ import ThemisBase
                 discard(range.count)
             } else {
                 unsafe current?.body.receive(UnsafeRawBufferPointer(rebasing: bytes[range]))
+                current?.bodyArrived(range.count)
             }
         case .end:
             current?.body.complete()
+            current?.bodyCompleted()
             if isDiscardingBody { nextRequest() }
         }
         return true
@@ -99,7 +102,8 @@ import ThemisBase
         hasSentContinue = false
         isBodyPaused = false
         mustClose = false
-        let now = server.nowMilliseconds
+        let nowNanoseconds = server.nowNanoseconds
+        let now = Int64(nowNanoseconds / 1_000_000)
         (bodySince, bodyProgressAt, bodyProgressBytes, windowBytes) = (now, now, 0, 0)
         let given = head.fields["x-request-id"]
         let isUsable = given.map {
@@ -107,7 +111,8 @@ import ThemisBase
                 && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         }
         let exchange = HTTPExchange(
-            head, requestID: isUsable == true ? given ?? "" : server.makeRequestID(), server: server, connection: self)
+            head, name: isUsable == true ? .given(given ?? "") : server.makeName(), server: server, connection: self,
+            nowNanoseconds: nowNanoseconds)
         current = exchange
         if isUsable == false {
             exchange.fail(
@@ -136,13 +141,13 @@ import ThemisBase
         }
         headSince = nil
         let status = error.code.status
-        let requestID = server.makeRequestID()
-        let body = ProblemDocument.render(error, requestID: requestID)
+        let name = server.makeName()
+        let body = ProblemDocument.render(error, requestID: name.text)
         let head = AnswerHead(
             status: status, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count,
             isChunked: false,
-            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: server.currentDate(),
-            headers: [])
+            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, request: name,
+            date: server.currentDate(server.nowNanoseconds), headers: [])
         stream.write { out in
             head.write(to: &out)
             out.append(body)
@@ -201,9 +206,9 @@ import ThemisBase
     var closesAfterStream: Bool { mustClose || server.isDraining || current?.head.keepsAlive != true }
 
     /// The answer is written.
-    func answered(_ exchange: HTTPExchange, closes: Bool) {
+    func answered(_ exchange: HTTPExchange, closes: Bool, nowMilliseconds: Int64) {
         guard exchange === current else { return }
-        idleSince = server.nowMilliseconds
+        idleSince = nowMilliseconds
         if closes { return stream.finish() }
         if exchange.body.isComplete || exchange.head.framing == .none { return nextRequest() }
         // What is left of the body is read over.

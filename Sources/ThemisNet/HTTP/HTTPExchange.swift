@@ -4,13 +4,13 @@ public import ThemisTelemetry
 /// One request and its answer, as a handler sees them.
 ///
 /// The handler answers exactly once: `respond`, `fail`, `beginStream` … `end`, or `beginEventStream`. What it throws becomes the
-/// problem document of the error. It runs as a task that is cancelled when the client goes away or the deadline passes; an answer
-/// that comes after that is dropped silently.
+/// problem document of the error. It runs as a task that is cancelled when the client goes away or the deadline passes, or leaves what
+/// it waits for in `pending`; an answer that comes after that is dropped silently.
 @NetLoop public final class HTTPExchange {
     /// The request's head: method, target, headers.
     public let head: HTTPRequestHead
     /// The id of the request: the caller's `X-Request-Id`, or a made one. Always returned.
-    public let requestID: String
+    public var requestID: String { name.text }
     /// What the path's `{…}` hold, decoded, in their order.
     public private(set) var pathParameters: [(name: String, value: String)] = []
     /// The query's parameters, decoded, each known to the route and given once.
@@ -21,18 +21,23 @@ public import ThemisTelemetry
     public var scopes = Scopes.all
     /// What became of the write so far; named in the answer when the deadline passes.
     public var writeOutcome: WriteOutcome?
-    /// Called once when the client goes away before its answer is complete. The task is cancelled at the same time.
-    public var onClientGone: (@NetLoop () -> Void)?
+    /// What a handler without a task waits for; abandoned when the client goes away or the deadline passes.
+    public var pending: (any PendingWork)?
     /// Whether the client has gone.
     public private(set) var isClientGone = false
 
     enum Answer { case none, streaming, ended, detached }
 
     let server: HTTPServer
+    let name: RequestName
     let startedNanoseconds: UInt64
     /// Nil once the exchange is over.
     var connection: HTTPConnection?
     var body: RequestBody
+    /// What a handler without a task does with the body.
+    var wholeBody: WholeBody?
+    /// Its share of the server's load.
+    var share = HTTPLoad()
     private(set) var answer = Answer.none
     private(set) var routeIndex: Int?
     private(set) var isChunking = false
@@ -46,42 +51,20 @@ public import ThemisTelemetry
     /// Milliseconds of the monotonic clock; nil without a bound.
     private(set) var deadlineMilliseconds: Int64?
 
-    init(_ head: HTTPRequestHead, requestID: String, server: HTTPServer, connection: HTTPConnection) {
+    init(_ head: HTTPRequestHead, name: RequestName, server: HTTPServer, connection: HTTPConnection, nowNanoseconds: UInt64) {
         self.head = head
-        self.requestID = requestID
+        self.name = name
         self.server = server
         self.connection = connection
-        startedNanoseconds = server.telemetry.time.monotonicNanoseconds()
+        startedNanoseconds = nowNanoseconds
         body = RequestBody(framing: head.framing, isGzipped: false)
     }
 
     // MARK: The request
 
-    /// The path's parameter `name`, which the route's pattern has.
-    public func pathParameter(_ name: String) -> String {
-        guard let found = pathParameters.first(where: { $0.name == name }) else {
-            preconditionFailure("the route has no path parameter \(name)")
-        }
-        return found.value
-    }
-
-    /// The query parameter `name`, nil when it was not given.
-    public func queryParameter(_ name: String) -> String? { queryParameters.first { $0.name == name }?.value }
-
-    /// The route that matched; nil for requests without one.
-    public var route: Route? { routeIndex.map { server.router.routes[$0] } }
-
-    /// The client as `address:port`.
-    public var peer: String { connection?.stream.peer ?? "" }
-
     /// The position that calls made for this request name as theirs: the request's own span or, when it is not recorded, the position
     /// that the caller gave. Nil without either.
     public var traceparent: Traceparent? { span?.context ?? callerPosition }
-
-    /// Milliseconds until the deadline, at least 0; nil for requests without one.
-    public var remainingMilliseconds: Int64? {
-        deadlineMilliseconds.map { max(0, $0 - server.telemetry.time.monotonicMilliseconds()) }
-    }
 
     /// For routes of the class `wait`: the caller asked to wait `milliseconds`; the deadline is set that far away, plus a margin.
     public func setWait(milliseconds: Int) {
@@ -124,7 +107,11 @@ public import ThemisTelemetry
             }
             body.isGzipped = try isGzipped()
             become(route.routeClass)
-            task = NetLoop.spawn { await self.run(route) }
+            try admit(route)
+            switch route.handler {
+            case .task(let handler): continueAsTask(handler)
+            case .direct(let handler): try handler(self)
+            }
         } catch {
             fail(error)
         }
@@ -156,9 +143,15 @@ public import ThemisTelemetry
         throw ThemisError(.unsupportedMediaType, "Content-Encoding is not known; send gzip, once, or nothing")
     }
 
-    private func run(_ route: Route) async {
+    /// For direct handlers of routes that need a task for some requests: `handler` takes over.
+    public func continueAsTask(_ handler: @escaping HTTPHandler) {
+        guard let route else { return }
+        task = NetLoop.spawn { await self.run(route, handler) }
+    }
+
+    private func run(_ route: Route, _ handler: HTTPHandler) async {
         do {
-            try await route.handler(self)
+            try await handler(self)
             switch answer {
             case .none:
                 guard connection != nil else { return }
@@ -188,9 +181,10 @@ public import ThemisTelemetry
         var error = error
         if error.outcome == nil, let writeOutcome { error = error.with(outcome: writeOutcome) }
         body.fail(error)
-        let running = task
+        let (running, abandoned) = (task, pending)
         fail(error)
         running?.cancel()
+        abandoned?.abandon()
     }
 
     /// The client went away.
@@ -200,10 +194,12 @@ public import ThemisTelemetry
         isClientGone = true
         body.fail(ThemisError(.cancelled, "the client went away"))
         task?.cancel()
-        observe(status: answer == .none ? ErrorCode.cancelled.status : answeredStatus)
-        let gone = onClientGone
-        onClientGone = nil
-        gone?()
+        observe(status: answer == .none ? ErrorCode.cancelled.status : answeredStatus, server.nowNanoseconds)
+        let abandoned = pending
+        pending = nil
+        wholeBody = nil
+        leaveLoad()
+        abandoned?.abandon()
     }
 
     // MARK: The answer as a whole
@@ -220,24 +216,37 @@ public import ThemisTelemetry
         _ status: Int, contentType: String? = "application/json", headers: [(name: String, value: String)] = [],
         body: [UInt8] = []
     ) {
+        respond(status, contentType: contentType, headers: headers, bytes: unsafe body.span.bytes)
+    }
+
+    /// Answers with a whole body, which goes straight to the connection: valid during the call is enough. Else as `respond` with an
+    /// array.
+    public func respond(
+        _ status: Int, contentType: String?, headers: [(name: String, value: String)], bytes: RawSpan
+    ) {
         guard answer == .none, let connection else { return }
         let hasNoBody = status == 204 || status == 304 || status < 200
-        var sent = body
-        let canVary = !hasNoBody && MediaTypes.isCompressible(contentType) && body.count >= Limits.gzipSmallestBytes
-        let isGzip = canVary && body.count <= Limits.gzipLargestBytes && acceptsGzip
-        if isGzip { sent = GzipDeflater.gzip(body) }
-        let closes = connection.closesAfterAnswer
-        let answerHead = AnswerHead(
-            status: status, contentType: hasNoBody || body.isEmpty ? nil : contentType.map(MediaTypes.withCharset),
-            contentLength: hasNoBody ? nil : sent.count, isChunked: false, isGzipped: isGzip, varies: canVary, closes: closes,
-            saysKeepAlive: head.isHTTP10, requestID: requestID, date: server.currentDate(), headers: headers)
+        let canVary = !hasNoBody && bytes.byteCount >= Limits.gzipSmallestBytes && MediaTypes.isCompressible(contentType)
         let isHead = head.method == .head
-        connection.stream.write { out in
-            answerHead.write(to: &out)
-            if !hasNoBody && !isHead { out.append(sent) }
+        var gzipped: [UInt8]?
+        if canVary, bytes.byteCount <= Limits.gzipLargestBytes, acceptsGzip {
+            gzipped = unsafe GzipDeflater.gzip(bytes.withUnsafeBytes { unsafe Array($0) })
         }
-        answeredBytes = hasNoBody || isHead ? 0 : sent.count
-        finish(status: status, closes: closes)
+        let length = gzipped?.count ?? bytes.byteCount
+        let closes = connection.closesAfterAnswer
+        let now = server.nowNanoseconds
+        let answerHead = AnswerHead(
+            status: status, contentType: hasNoBody || bytes.isEmpty ? nil : contentType.map(MediaTypes.withCharset),
+            contentLength: hasNoBody ? nil : length, isChunked: false, isGzipped: gzipped != nil, varies: canVary, closes: closes,
+            saysKeepAlive: head.isHTTP10, request: name, date: server.currentDate(now), headers: headers)
+        let sendsBody = !hasNoBody && !isHead
+        connection.stream.write { out in
+            answerHead.write(to: &out, reserving: sendsBody ? length : 0)
+            guard sendsBody else { return }
+            if let gzipped { out.append(gzipped) } else { unsafe bytes.withUnsafeBytes { unsafe out.append($0) } }
+        }
+        answeredBytes = sendsBody ? length : 0
+        finish(status: status, closes: closes, now)
     }
 
     /// Answers with the problem document of `error`. Once an answer has begun, nothing but closing the connection can tell of an
@@ -271,6 +280,8 @@ public import ThemisTelemetry
         answer = .ended
         self.connection = nil
         task = nil
+        pending = nil
+        leaveLoad()
         observeOnce()
         // Without chunks only a reset tells a broken answer from a whole one.
         if isChunking { connection.stream.finish() } else { connection.stream.close() }
@@ -305,8 +316,8 @@ public import ThemisTelemetry
         let answerHead = AnswerHead(
             status: status, contentType: MediaTypes.withCharset(contentType), contentLength: nil, isChunked: isChunking,
             isGzipped: isGzip,
-            varies: canVary, closes: connection.closesAfterStream || !isChunking, saysKeepAlive: false, requestID: requestID,
-            date: server.currentDate(), headers: headers)
+            varies: canVary, closes: connection.closesAfterStream || !isChunking, saysKeepAlive: false, request: name,
+            date: server.currentDate(server.nowNanoseconds), headers: headers)
         connection.stream.write { answerHead.write(to: &$0) }
         connection.mustClose = answerHead.closes
         if isGzip, head.method != .head { deflater = GzipDeflater() }
@@ -330,7 +341,9 @@ public import ThemisTelemetry
         if let deflater { writeChunk(deflater.deflate([], isLast: true), to: connection) }
         deflater = nil
         if isChunking, head.method != .head { connection.stream.write { $0.append("0\r\n\r\n") } }
-        finish(status: answeredStatus, closes: connection.mustClose || !(body.isComplete || head.framing == .none))
+        finish(
+            status: answeredStatus, closes: connection.mustClose || !(body.isComplete || head.framing == .none),
+            server.nowNanoseconds)
     }
 
     private func writeChunk(_ bytes: [UInt8], to connection: HTTPConnection) {
@@ -348,30 +361,34 @@ public import ThemisTelemetry
 
     // MARK: The end
 
-    private func finish(status: Int, closes: Bool) {
+    private func finish(status: Int, closes: Bool, _ nowNanoseconds: UInt64) {
         answer = .ended
         answeredStatus = status
-        observeOnce()
+        observe(status: status, nowNanoseconds)
         let over = connection
         connection = nil
         task = nil
-        over?.answered(self, closes: closes)
+        pending = nil
+        wholeBody = nil
+        leaveLoad()
+        over?.answered(self, closes: closes, nowMilliseconds: Int64(nowNanoseconds / 1_000_000))
     }
 
     func becameDetached(status: Int) {
         answer = .detached
         answeredStatus = status
+        leaveLoad()
         observeOnce()
         connection = nil
         task = nil
     }
 
-    private func observeOnce() { observe(status: answeredStatus) }
+    private func observeOnce() { observe(status: answeredStatus, server.nowNanoseconds) }
 
-    private func observe(status: Int) {
+    private func observe(status: Int, _ nowNanoseconds: UInt64) {
         if let span { endSpan(span, status: status, route: route) }
         guard let observer = server.observer else { return }
-        let elapsed = server.telemetry.time.monotonicNanoseconds() - startedNanoseconds
+        let elapsed = nowNanoseconds - startedNanoseconds
         observer(
             HTTPObservation(
                 routeIndex: routeIndex, routeClass: routeClass, method: head.method, status: status,

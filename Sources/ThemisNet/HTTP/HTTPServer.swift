@@ -42,6 +42,10 @@ public struct HTTPServerOptions: Sendable {
     public var requestTimeoutMilliseconds: Int
     /// The clocks.
     public var timeouts: HTTPTimeouts
+    /// Requests that wait for their answers at once; more are answered with 503.
+    public var maxRequests = Limits.httpRequestsInProgress
+    /// Bytes of their bodies held at once; more are answered with 503.
+    public var maxBodyBytes = Limits.httpBodyBytes
 
     /// The defaults of the configuration.
     public init(
@@ -75,12 +79,15 @@ public struct HTTPServerOptions: Sendable {
     private var connections: [HTTPConnection] = []
     private var eventStreams = 0
     private var refusals = 0
+    /// What is admitted now: changed by the exchanges themselves.
+    var load = HTTPLoad()
     private var sweeper: LoopTimer?
     /// Connections in front of this index wait for the rest of a pass.
     private var sweepRest: Int?
     private var restTimer: LoopTimer?
     private var drained: [CheckedContinuation<Void, Never>] = []
     private var date = StaticDate()
+    private var dateDueNanoseconds: UInt64 = 0
     private let openConnections: Gauge
     private let acceptedConnections: Counter
     private let refusedConnections: Counter
@@ -137,11 +144,11 @@ public struct HTTPServerOptions: Sendable {
         guard refusals < Self.farewells else { return stream.close() }
         refusals += 1
         let error = ThemisError(.overloaded, "there are \(options.maxConnections) connections already (server.max_connections)")
-        let requestID = makeRequestID()
-        let body = ProblemDocument.render(error, requestID: requestID)
+        let name = makeName()
+        let body = ProblemDocument.render(error, requestID: name.text)
         let head = AnswerHead(
             status: 503, contentType: MediaTypes.withCharset(ProblemDocument.contentType), contentLength: body.count, isChunked: false,
-            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, requestID: requestID, date: currentDate(),
+            isGzipped: false, varies: false, closes: true, saysKeepAlive: false, request: name, date: currentDate(nowNanoseconds),
             headers: [("Retry-After", "1")])
         stream.start(Farewell { [weak self] in self?.refusals -= 1 })
         stream.write { out in
@@ -220,22 +227,21 @@ public struct HTTPServerOptions: Sendable {
 
     func countParseError() { parseErrors.add() }
 
-    /// Sixteen hexadecimal digits, as `RequestID` makes them; written here without an array, because every request has one.
-    func makeRequestID() -> String {
-        let number: UInt64 = random.next()
-        return unsafe String(unsafeUninitializedCapacity: 16) { digits in
-            for index in 0..<16 {
-                let digit = UInt8(truncatingIfNeeded: number >> UInt64(60 - 4 * index)) & 15
-                unsafe digits[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
-            }
-            return 16
-        }
-    }
+    /// A name for a request whose caller gave none.
+    func makeName() -> RequestName { .made(random.next()) }
 
-    func currentDate() -> StaticDate {
-        date.refresh(wallMilliseconds: telemetry.time.wallMilliseconds())
+    /// The date header's text. The wall clock is asked ten times a second, not for every answer.
+    func currentDate(_ nowNanoseconds: UInt64) -> StaticDate {
+        if nowNanoseconds >= dateDueNanoseconds {
+            dateDueNanoseconds = nowNanoseconds + Self.dateNanoseconds
+            date.refresh(wallMilliseconds: telemetry.time.wallMilliseconds())
+        }
         return date
     }
+
+    private static let dateNanoseconds: UInt64 = 100_000_000
+
+    var nowNanoseconds: UInt64 { telemetry.time.monotonicNanoseconds() }
 
     var nowMilliseconds: Int64 { telemetry.time.monotonicMilliseconds() }
 

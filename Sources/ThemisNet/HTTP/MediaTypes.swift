@@ -5,6 +5,7 @@ enum MediaTypes {
     /// Texts that gain from compression. Event streams are never compressed: a reader would wait for the compressor's window.
     static func isCompressible(_ type: String?) -> Bool {
         guard let type else { return false }
+        if type == "application/json" { return true }
         if type.hasPrefix("text/") { return !type.hasPrefix("text/event-stream") }
         return type.hasPrefix("application/json") || type.hasPrefix("application/x-ndjson")
             || type.hasPrefix("application/problem+json")

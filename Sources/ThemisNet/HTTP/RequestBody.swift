@@ -20,8 +20,11 @@ struct RequestBody {
         isComplete = false
     }
 
+    /// Whether all of it is kept until it is whole: its own limit bounds it then.
+    var gathersAll = false
+
     /// Whether reading from the socket should pause.
-    var isFull: Bool { buffered.count >= Limits.bodyBufferBytes }
+    var isFull: Bool { !gathersAll && buffered.count >= Limits.bodyBufferBytes }
 
     /// Bytes that are still to come, nil when nobody can know.
     var remainingBytes: Int? {
@@ -111,7 +114,7 @@ extension HTTPExchange {
         return whole
     }
 
-    private static func tooLarge(_ limit: Int) -> ThemisError {
+    static func tooLarge(_ limit: Int) -> ThemisError {
         ThemisError(.bodyTooLarge, "the body is larger than \(limit) bytes", members: [("limit_bytes", .number(UInt64(limit)))])
     }
 

@@ -17,6 +17,10 @@ public enum RouteClass: String, Sendable, CaseIterable {
 /// Answers one request. Runs as a task on the loop; is cancelled when the client goes away or the time is over.
 public typealias HTTPHandler = @NetLoop @Sendable (HTTPExchange) async throws -> Void
 
+/// Answers one request without a task of its own: reads the head, says what happens when the body or the core's answer is there
+/// (`whenBodyIsWhole`, `pending`), and returns. For what comes many thousand times a second: a task costs as much as all the rest.
+public typealias DirectHandler = @NetLoop @Sendable (HTTPExchange) throws(ThemisError) -> Void
+
 /// One row of a route table. Shared by reference: every request holds its row.
 public final class Route: Sendable {
     /// The method. GET answers HEAD too.
@@ -31,12 +35,32 @@ public final class Route: Sendable {
     public let parameters: [String]
     /// One sentence for the documentation.
     public let summary: String
-    let handler: HTTPHandler
+    let handler: Handler
 
-    /// Makes a row.
-    public init(
+    enum Handler: Sendable {
+        case task(HTTPHandler)
+        case direct(DirectHandler)
+    }
+
+    /// Makes a row that is answered by a task.
+    public convenience init(
         _ method: HTTPMethod, _ pattern: String, _ routeClass: RouteClass = .unary, scope: Scopes?, parameters: [String] = [],
         summary: String, handler: @escaping HTTPHandler
+    ) {
+        self.init(method, pattern, routeClass, scope, parameters, summary, .task(handler))
+    }
+
+    /// A row that is answered without a task. Not an initialiser: a closure that does not wait would fit both.
+    public static func direct(
+        _ method: HTTPMethod, _ pattern: String, scope: Scopes?, parameters: [String] = [], summary: String,
+        handler: @escaping DirectHandler
+    ) -> Route {
+        Route(method, pattern, .unary, scope, parameters, summary, .direct(handler))
+    }
+
+    private init(
+        _ method: HTTPMethod, _ pattern: String, _ routeClass: RouteClass, _ scope: Scopes?, _ parameters: [String], _ summary: String,
+        _ handler: Handler
     ) {
         self.method = method
         self.pattern = pattern
@@ -117,38 +141,49 @@ public struct Router: Sendable {
     ///
     /// - Throws: `invalid_request` for a broken percent escape.
     func match(_ path: ArraySlice<UInt8>, _ method: HTTPMethod) throws(ThemisError) -> Match {
-        var segments = path.dropFirst().split(separator: ASCII.slash, omittingEmptySubsequences: false)
-        // Decoded after splitting and only when needed: an encoded slash stays inside its segment.
-        if path.contains(ASCII.percent) {
-            for index in segments.indices where segments[index].contains(ASCII.percent) {
-                segments[index] = ArraySlice(try RequestTarget.decoded(segments[index]).utf8)
-            }
+        let isEscaped = path.contains(ASCII.percent)
+        if isEscaped {
+            for segment in path.split(separator: ASCII.slash) { _ = try RequestTarget.decoded(segment) }
         }
-        var values: [ArraySlice<UInt8>] = []
-        guard let end = find(segments[...], from: 0, &values) else { return .unknown }
+        var values: [Range<Int>] = []
+        guard let end = find(path, from: min(path.startIndex + 1, path.endIndex), node: 0, isEscaped, &values) else { return .unknown }
         let ends = nodes[end].ends
         let wanted = ends.first { $0.method == method } ?? (method == .head ? ends.first { $0.method == .get } : nil)
         guard let wanted else { return .wrongMethod(allow: allow(end)) }
         var named: [(name: String, value: String)] = []
-        for (name, value) in zip(names[wanted.route], values) { named.append((name, String(decoding: value, as: UTF8.self))) }
+        named.reserveCapacity(values.count)
+        for (name, range) in zip(names[wanted.route], values) {
+            // Decoded after matching: an encoded slash stays inside its segment.
+            named.append((name, isEscaped ? try RequestTarget.decoded(path[range]) : String(decoding: path[range], as: UTF8.self)))
+        }
         return .found(index: wanted.route, values: named)
     }
 
-    private func find(_ segments: ArraySlice<ArraySlice<UInt8>>, from node: Int, _ values: inout [ArraySlice<UInt8>]) -> Int? {
-        guard let segment = segments.first else { return nodes[node].ends.isEmpty ? nil : node }
-        for literal in nodes[node].literals where segment.elementsEqual(literal.segment) {
-            if let end = find(segments.dropFirst(), from: literal.node, &values) { return end }
+    /// The node where the segments from `start` on lead; adds where the values of parameters stand.
+    private func find(
+        _ path: ArraySlice<UInt8>, from start: Int, node: Int, _ isEscaped: Bool, _ values: inout [Range<Int>]
+    ) -> Int? {
+        guard start <= path.endIndex else { return nodes[node].ends.isEmpty ? nil : node }
+        var end = start
+        while end < path.endIndex, path[end] != ASCII.slash { end += 1 }
+        let segment = path[start..<end]
+        for literal in nodes[node].literals where Self.isEqual(segment, literal.segment, isEscaped) {
+            if let found = find(path, from: end + 1, node: literal.node, isEscaped, &values) { return found }
         }
         if let parameter = nodes[node].parameter, !segment.isEmpty {
-            values.append(segment)
-            if let end = find(segments.dropFirst(), from: parameter, &values) { return end }
+            values.append(start..<end)
+            if let found = find(path, from: end + 1, node: parameter, isEscaped, &values) { return found }
             values.removeLast()
         }
-        guard let rest = nodes[node].rest else { return nil }
-        let joined = ArraySlice(segments.joined(separator: [ASCII.slash]))
-        guard !joined.isEmpty else { return nil }
-        values.append(joined)
+        guard let rest = nodes[node].rest, start < path.endIndex else { return nil }
+        values.append(start..<path.endIndex)
         return rest
+    }
+
+    private static func isEqual(_ segment: ArraySlice<UInt8>, _ literal: [UInt8], _ isEscaped: Bool) -> Bool {
+        if segment.count == literal.count { return segment.elementsEqual(literal) }
+        guard isEscaped, segment.count > literal.count, let plain = try? RequestTarget.decoded(segment) else { return false }
+        return plain.utf8.elementsEqual(literal)
     }
 
     private func allow(_ node: Int) -> String {

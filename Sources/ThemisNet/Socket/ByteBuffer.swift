@@ -123,6 +123,43 @@ import Glibc
         }
     }
 
+    // MARK: Lending
+
+    /// Memory without an owner; whoever holds one gives it to a buffer.
+    @safe struct Memory {
+        fileprivate let start: UnsafeMutableRawPointer
+        fileprivate let count: Int
+
+        init(bytes: Int) {
+            guard let start = unsafe malloc(bytes) else { preconditionFailure("out of memory for a buffer of \(bytes) bytes") }
+            unsafe self.start = unsafe start
+            count = bytes
+        }
+
+        fileprivate init(start: UnsafeMutableRawPointer, count: Int) {
+            unsafe self.start = unsafe start
+            self.count = count
+        }
+    }
+
+    /// Whether there is memory, used or not.
+    var hasMemory: Bool { capacity > 0 }
+
+    /// Takes `memory` over. The buffer has none.
+    mutating func adopt(_ memory: Memory) {
+        precondition(capacity == 0, "a buffer with memory is lent none")
+        unsafe storage = unsafe memory.start
+        capacity = memory.count
+    }
+
+    /// Gives the memory away, if nothing is in it and it has just this size.
+    mutating func takeMemory(bytes: Int) -> Memory? {
+        guard isEmpty, capacity == bytes, let start = unsafe storage else { return nil }
+        unsafe storage = nil
+        (capacity, head, tail) = (0, 0, 0)
+        return unsafe Memory(start: start, count: bytes)
+    }
+
     private mutating func grow(_ minimum: Int) {
         let used = count
         // Moving to the front first: a long-lived buffer must not grow by what was consumed.

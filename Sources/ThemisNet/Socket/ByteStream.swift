@@ -46,7 +46,7 @@ public protocol ByteStreamHandler: AnyObject {
         public var highWaterBytes: Int
         /// Unsent output at which waiters go on.
         public var lowWaterBytes: Int
-        /// Output memory that is kept while there is no output.
+        /// Memory that is kept for each direction while nothing waits in it.
         public var keptOutputBytes: Int
 
         /// Bounds that fit requests and frames.
@@ -64,7 +64,7 @@ public protocol ByteStreamHandler: AnyObject {
     private let socket: OwnedDescriptor
     private var handler: (any ByteStreamHandler)?
     private var watcher: FileWatcher?
-    private var input = ByteBuffer()
+    private var input: ByteBuffer
     private var output: ByteBuffer
     private var isReadingPaused = true
     private var isOffering = false
@@ -86,7 +86,8 @@ public protocol ByteStreamHandler: AnyObject {
     /// Takes over the connected, non-blocking `descriptor`. Nothing is read before `start`.
     public init(descriptor: Int32, options: Options = Options()) {
         self.options = options
-        output = ByteBuffer(keeping: options.keptOutputBytes)
+        output = ByteBuffer(keeping: max(options.keptOutputBytes, SpareMemory.blockBytes))
+        input = ByteBuffer(keeping: options.keptOutputBytes)
         socket = OwnedDescriptor(descriptor)
         themis_no_delay(descriptor)
     }
@@ -225,11 +226,14 @@ public protocol ByteStreamHandler: AnyObject {
     /// Lets `fill` append to the output in place; sent at the end of the turn. Does nothing on a closed stream.
     public func write(_ fill: (inout ByteBuffer) -> Void) {
         guard isOpen, !isFinishing else { return }
+        if !output.hasMemory { SpareMemory.shared.lend(to: &output) }
         let before = output.count
         fill(&output)
         // Nothing written is nothing to send: a writer that is told of every drain would otherwise be told for ever.
-        if output.count != before { becameDirty() }
+        if output.count != before { becameDirty() } else if before == 0 { giveMemoryBack() }
     }
+
+    private func giveMemoryBack() { if options.keptOutputBytes == 0 { SpareMemory.shared.takeBack(from: &output) } }
 
     /// Waits until the output has fallen below the low water mark, if it is above the high one.
     ///
@@ -277,6 +281,7 @@ public protocol ByteStreamHandler: AnyObject {
         guard isOpen else { return }
         if output.count <= options.lowWaterBytes { wakeWaiters(throwing: nil) }
         guard output.isEmpty else { return }
+        giveMemoryBack()
         if isFinishing { shutDownWriting() } else { handler?.drained(self) }
     }
 
@@ -357,5 +362,28 @@ public protocol ByteStreamHandler: AnyObject {
 /// Memory that every stream reads into. Used only within one call.
 @safe @NetLoop final class Scratch {
     static let shared = Scratch()
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    /// More than the answers of one turn on the connection to the core: a frame that does not fit is copied.
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+}
+
+/// Blocks for answers, lent to streams from the first byte of an answer until the kernel has taken the last: what idles holds none, and
+/// an answer costs no allocation.
+@NetLoop final class SpareMemory {
+    static let shared = SpareMemory()
+
+    /// Most answers fit.
+    nonisolated static let blockBytes = 4 << 10
+    /// As many as answers of one turn, roughly.
+    private static let blocks = 256
+    private var buffers: [ByteBuffer.Memory] = []
+
+    func lend(to buffer: inout ByteBuffer) {
+        buffer.adopt(buffers.popLast() ?? ByteBuffer.Memory(bytes: Self.blockBytes))
+    }
+
+    /// Takes the memory of an empty buffer; what is larger than a block is freed.
+    func takeBack(from buffer: inout ByteBuffer) {
+        guard buffers.count < Self.blocks, let memory = buffer.takeMemory(bytes: Self.blockBytes) else { return buffer.release() }
+        buffers.append(memory)
+    }
 }

@@ -5,7 +5,7 @@ import ThemisTelemetry
 /// One call of a client, from its start to its end; a connection may be lost and another one found in between.
 ///
 /// Safe: the bytes that a completion gets are those of the input, which outlives its call.
-@safe @NetLoop final class ClientCall {
+@safe @NetLoop final class ClientCall: PendingWork {
     /// Where a call is.
     enum Place: Equatable {
         /// Waits for a connection, or for a free place in flight.
@@ -19,6 +19,7 @@ import ThemisTelemetry
     /// The end of a unary call; the bytes are valid only during the call.
     typealias Completion = @NetLoop (Result<UnsafeRawBufferPointer, ThemisError>) -> Void
 
+    private let client: RPCClient
     let method: RPCMethod
     private(set) var metadata: RequestMetadata
     let body: [UInt8]
@@ -46,14 +47,18 @@ import ThemisTelemetry
     /// The core takes more, or it is over.
     var writable = Signal()
 
-    init(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64, connectWaitMilliseconds: Int) {
+    init(_ client: RPCClient, _ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8], nowNanoseconds: UInt64) {
+        self.client = client
         self.method = method
         self.metadata = metadata
         self.body = body
         deadlineNanoseconds =
             metadata.deadlineMilliseconds == 0 ? nil : nowNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
-        connectByNanoseconds = nowNanoseconds + UInt64(connectWaitMilliseconds) * 1_000_000
+        connectByNanoseconds = nowNanoseconds + UInt64(client.options.connectWaitMilliseconds) * 1_000_000
     }
+
+    /// Nobody waits for it any more.
+    func abandon() { client.giveUp(self) }
 
     /// Calls `completion` once at the end of a unary call.
     func whenDone(_ completion: @escaping Completion) { unsafe self.completion = unsafe completion }

@@ -173,19 +173,18 @@ public import ThemisTelemetry
         return RPCStream(self, call)
     }
 
-    private func makeCall(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8]) throws(ThemisError) -> ClientCall {
+    func makeCall(_ method: RPCMethod, _ metadata: RequestMetadata, _ body: [UInt8]) throws(ThemisError) -> ClientCall {
         try metadata.validate()
         guard body.count <= Limits.messageBytes else {
             throw ThemisError(.bodyTooLarge, "an RPC message has at most \(Limits.messageBytes) bytes")
         }
         let now = telemetry.time.monotonicNanoseconds()
-        let call = ClientCall(
-            method, metadata, body, nowNanoseconds: now, connectWaitMilliseconds: options.connectWaitMilliseconds)
+        let call = ClientCall(self, method, metadata, body, nowNanoseconds: now)
         if let trace = metadata.trace, trace.isSampled { call.beginSpan(under: trace, telemetry.spans, socket: options.socketPath, now) }
         return call
     }
 
-    private func submit(_ call: ClientCall) {
+    func submit(_ call: ClientCall) {
         guard !isStopped else { return call.fail(Self.stopped) }
         if firstWaiting == waiting.count, let connection, connection.accepts {
             connection.send(call, nowNanoseconds: telemetry.time.monotonicNanoseconds())

@@ -103,6 +103,9 @@ public struct GetRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
         try unsafe pack(into: &out)
     }
 
+    /// The body, made in one piece: one is sent for every request of a client.
+    public func encoded() throws(ThemisError) -> [UInt8] { try unsafe packed() }
+
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__GetRequest>) { unsafe themis__v1__get_request__init(raw) }
 
     static func unpack(

@@ -200,6 +200,9 @@ public struct WriteRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
         try unsafe pack(into: &out)
     }
 
+    /// The body, made in one piece: one is sent for every request of a client.
+    public func encoded() throws(ThemisError) -> [UInt8] { try unsafe packed() }
+
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__WriteRequest>) { unsafe themis__v1__write_request__init(raw) }
 
     static func unpack(

@@ -123,6 +123,18 @@ extension ProtobufMessage {
         try unsafe withPacked { size, base throws(ThemisError) in unsafe Self.pack(base, size, into: &out) }
     }
 
+    /// The packed message in one allocation of its size.
+    func packed() throws(ThemisError) -> [UInt8] {
+        var packed: [UInt8] = []
+        try unsafe withPacked { size, base throws(ThemisError) in
+            packed = unsafe Array(unsafeUninitializedCapacity: size) { place, count in
+                if let start = place.baseAddress { unsafe _ = protobuf_c_message_pack(base, start) }
+                count = size
+            }
+        }
+        return packed
+    }
+
     /// Packs `element` as member 1.
     static func pack(element: some ProtobufMessage, into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe element.withPacked { size, base throws(ThemisError) in

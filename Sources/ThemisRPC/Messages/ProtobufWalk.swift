@@ -11,8 +11,16 @@ import ThemisBase
         let whole: UnsafeRawBufferPointer
         /// The value without tag and length.
         let content: UnsafeRawBufferPointer
+        let tag: UInt64
+        /// The value of a number.
+        let value: UInt64
+
+        /// The number of the member.
+        var number: UInt64 { unsafe tag >> 3 }
+        /// How the value is written: 0 a number, 2 bytes.
+        var wireType: UInt64 { unsafe tag & 7 }
         /// Whether it is an element of the list.
-        let isElement: Bool
+        var isElement: Bool { unsafe tag == UInt64(ProtobufWalk.elementTag) }
     }
 
     private let bytes: UnsafeRawBufferPointer
@@ -26,8 +34,9 @@ import ThemisBase
         let start = position
         let tag = try varint()
         var contentStart = position
+        var value: UInt64 = 0
         switch tag & 7 {
-        case 0: _ = try varint()
+        case 0: value = try varint()
         case 1: try skip(8)
         case 2:
             let count = try varint()
@@ -38,7 +47,7 @@ import ThemisBase
         }
         return unsafe Member(
             whole: UnsafeRawBufferPointer(rebasing: bytes[start..<position]),
-            content: UnsafeRawBufferPointer(rebasing: bytes[contentStart..<position]), isElement: tag == UInt64(Self.elementTag))
+            content: UnsafeRawBufferPointer(rebasing: bytes[contentStart..<position]), tag: tag, value: value)
     }
 
     private mutating func skip(_ count: UInt64) throws(ThemisError) {
