@@ -14,38 +14,20 @@ import ThemisNet
 }
 
 /// A subscriber's connection after its HTTP request is over.
-@NetLoop final class StreamConnection: EventSink, EventStreamOwner {
-    private var socket: EventStreamSocket?
-    private weak var subscriber: Subscriber?
+extension EventStreamSocket: EventSink {
+    func abort() { close() }
+}
 
-    /// Takes the connection over from the exchange.
-    ///
-    /// - Throws: `cancelled` when the client has gone.
-    init(_ exchange: HTTPExchange, headers: [(name: String, value: String)]) throws {
-        socket = try exchange.beginEventStream(headers: headers, owner: self)
-    }
+extension Subscriber: EventStreamOwner {
+    func becameWritable(_ stream: EventStreamSocket) { writable() }
 
-    /// Names the subscriber whose frames come here.
-    func attach(_ subscriber: Subscriber) { self.subscriber = subscriber }
+    func closed(_ stream: EventStreamSocket) { abort() }
+}
 
-    func send(_ bytes: ArraySlice<UInt8>) -> Int {
-        socket?.send(bytes) ?? 0
-    }
+/// Owns a stream for the moment before its subscriber is there.
+@NetLoop final class StreamRecipient: EventStreamOwner {
+    static let shared = StreamRecipient()
 
-    func finish() {
-        socket?.finish()
-        socket = nil
-    }
-
-    func abort() {
-        socket?.close()
-        socket = nil
-    }
-
-    func becameWritable(_ stream: EventStreamSocket) { subscriber?.writable() }
-
-    func closed(_ stream: EventStreamSocket) {
-        socket = nil
-        subscriber?.abort()
-    }
+    func becameWritable(_ stream: EventStreamSocket) {}
+    func closed(_ stream: EventStreamSocket) {}
 }

@@ -18,6 +18,8 @@ public import ThemisTelemetry
     /// The oldest sequence that the core still holds.
     public internal(set) var oldest: SequenceNumber = 0
     private var subscribers: [Subscriber] = []
+    /// What the newest subscriber wants: most want the same, and share it.
+    private var wanted = SharedSubscription(Subscription())
     private var follower: Task<Void, Never>?
     private var isStarted = false
     private var rest: LoopTimer?
@@ -268,8 +270,9 @@ public import ThemisTelemetry
     ) -> Subscriber {
         let lifetime = Int64(maxSeconds ?? options.rotationSeconds) * 1_000
         let jitter = maxSeconds == nil ? Int64(random.next() % UInt64(max(1, lifetime * 2 / 5))) - lifetime / 5 : 0
+        if self.wanted.value != subscription { self.wanted = SharedSubscription(subscription) }
         let subscriber = Subscriber(
-            feed: self, sink: sink, subscription: subscription, position: position ?? ring.latest,
+            feed: self, sink: sink, wanted: self.wanted, position: position ?? ring.latest,
             epoch: position == nil || wanted.isEmpty ? epoch : wanted, startsAtNewest: position == nil, now: now,
             expires: now + lifetime + jitter)
         subscriber.index = subscribers.count

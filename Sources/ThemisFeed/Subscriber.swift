@@ -2,8 +2,15 @@ import ThemisBase
 import ThemisNet
 import ThemisRPC
 
-/// Which records a subscriber wants and how they look. Shared by nothing, small, immutable.
-struct Subscription: Sendable {
+/// A subscription that many subscribers have.
+final class SharedSubscription: Sendable {
+    let value: Subscription
+
+    init(_ value: Subscription) { self.value = value }
+}
+
+/// Which records a subscriber wants and how they look.
+struct Subscription: Sendable, Equatable {
     var filter = ChangesFilter()
     var format = EventFormat.standard
     var heartbeatMilliseconds: Int64 = 15_000
@@ -37,6 +44,7 @@ struct Subscription: Sendable {
 /// One open event stream: a cursor, not a queue.
 ///
 /// What it lacks lies in the ring or in the core; its own memory is this object, and at most the rest of one block (shared with the ring).
+/// Ten thousand of them idle in a process: what only a slow one needs lies in `Arrears`.
 @NetLoop final class Subscriber {
     /// What a subscriber waits for.
     enum State {
@@ -48,12 +56,18 @@ struct Subscription: Sendable {
         case closed
     }
 
-    let subscription: Subscription
-    /// Whether the client asked for what comes next, whatever came before.
-    let startsAtNewest: Bool
+    /// What a subscriber has that does not keep up, or reads back.
+    @NetLoop private final class Arrears {
+        var pending: ArraySlice<UInt8> = []
+        var blockedSince: Int64 = 0
+        var readBack: Task<Void, Never>?
+        var drainWaiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let wanted: SharedSubscription
     private let sink: any EventSink
     private unowned let feed: Feed
-    private(set) var state = State.live
+    private var arrears: Arrears?
     /// The last sequence that was handed on, or passed over by the filter.
     private(set) var position: SequenceNumber
     /// The epoch that `position` counts in; empty until the core was reached.
@@ -62,30 +76,57 @@ struct Subscription: Sendable {
     private let start: Place
     /// The last position that the client knows by an id.
     private var told: SequenceNumber
-    private var pending: ArraySlice<UInt8> = []
     private var nextHeartbeat: Int64
-    private var blockedSince: Int64 = 0
     private let expires: Int64
+    private var slot: Int32 = 0
+    /// Whether the client asked for what comes next, whatever came before.
+    let startsAtNewest: Bool
     private var isEnding = false
-    private var readBack: Task<Void, Never>?
-    private var drainWaiter: CheckedContinuation<Void, Never>?
+    private(set) var state = State.live
     /// Where the feed keeps this subscriber.
-    var index = 0
+    var index: Int {
+        get { Int(slot) }
+        set { slot = Int32(newValue) }
+    }
 
     init(
-        feed: Feed, sink: any EventSink, subscription: Subscription, position: SequenceNumber, epoch: String,
+        feed: Feed, sink: any EventSink, wanted: SharedSubscription, position: SequenceNumber, epoch: String,
         startsAtNewest: Bool, now: Int64, expires: Int64
     ) {
         self.feed = feed
         self.sink = sink
-        self.subscription = subscription
+        self.wanted = wanted
         self.position = position
         self.epoch = epoch
         self.startsAtNewest = startsAtNewest
         start = Place(epoch: epoch, position: position)
         told = position
-        nextHeartbeat = now + subscription.heartbeatMilliseconds
+        nextHeartbeat = now + wanted.value.heartbeatMilliseconds
         self.expires = expires
+    }
+
+    /// What it wants.
+    var subscription: Subscription { wanted.value }
+
+    /// What the kernel has not taken yet.
+    private var pending: ArraySlice<UInt8> {
+        get { arrears?.pending ?? [] }
+        set { if !newValue.isEmpty { inArrears.pending = newValue } else { arrears?.pending = [] } }
+    }
+
+    private var readBack: Task<Void, Never>? { arrears?.readBack }
+
+    private var inArrears: Arrears {
+        if let arrears { return arrears }
+        let new = Arrears()
+        arrears = new
+        return new
+    }
+
+    /// Lets go of what a subscriber that keeps up does not need.
+    private func settle() {
+        guard let arrears, arrears.pending.isEmpty, arrears.readBack == nil, arrears.drainWaiter == nil else { return }
+        self.arrears = nil
     }
 
     /// The id of the position.
@@ -164,13 +205,13 @@ struct Subscription: Sendable {
         let sent = sink.send(pending)
         touch()
         pending = sent == pending.count ? [] : pending.dropFirst(sent)
-        if !pending.isEmpty { block() }
+        if !pending.isEmpty { block() } else { settle() }
     }
 
     private func block() {
         if state == .closed { return }
         state = .blocked
-        blockedSince = feed.now
+        inArrears.blockedSince = feed.now
     }
 
     private func touch() { nextHeartbeat = feed.now + subscription.heartbeatMilliseconds }
@@ -187,7 +228,7 @@ struct Subscription: Sendable {
 
     private func startReadBack() {
         feed.countReadBack()
-        readBack = NetLoop.spawn { [weak self] in await self?.runReadBack() }
+        inArrears.readBack = NetLoop.spawn { [weak self] in await self?.runReadBack() }
     }
 
     private func runReadBack() async {
@@ -206,7 +247,8 @@ struct Subscription: Sendable {
                 await recover(from: error)
             }
         }
-        readBack = nil
+        arrears?.readBack = nil
+        settle()
         serve()
     }
 
@@ -240,7 +282,7 @@ struct Subscription: Sendable {
 
     /// Waits until what was pushed has gone to the kernel: the next page is read only then.
     private func drained() async {
-        while state == .blocked { await withCheckedContinuation { drainWaiter = $0 } }
+        while state == .blocked { await withCheckedContinuation { inArrears.drainWaiter = $0 } }
     }
 
     private func recover(from error: ThemisError) async {
@@ -285,7 +327,7 @@ struct Subscription: Sendable {
         switch state {
         case .closed: return
         case .blocked:
-            if now - blockedSince > feed.options.stallMilliseconds {
+            if now - (arrears?.blockedSince ?? now) > feed.options.stallMilliseconds {
                 feed.countEvicted()
                 abort()
             } else if now >= expires {
@@ -333,8 +375,8 @@ struct Subscription: Sendable {
     }
 
     private func wakeReadBack() {
-        guard let waiter = drainWaiter else { return }
-        drainWaiter = nil
+        guard let waiter = arrears?.drainWaiter else { return }
+        arrears?.drainWaiter = nil
         waiter.resume()
     }
 

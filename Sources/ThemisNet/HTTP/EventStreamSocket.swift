@@ -17,17 +17,16 @@ public protocol EventStreamOwner: AnyObject {
 @NetLoop public final class EventStreamSocket {
     private var descriptor: Int32
     private let server: HTTPServer
-    private var owner: (any EventStreamOwner)?
+    /// Who writes to the stream; gone once it has closed.
+    public var owner: (any EventStreamOwner)?
     private var pending: [UInt8]
     /// Payload bytes that the chunk already begun still lacks.
-    private var owed = 0
+    private var owed: Int32 = 0
     private let isChunking: Bool
     private var isBlocked = false
     private var isFinishing = false
     private var linger: LoopTimer?
     fileprivate var token: UInt64 = 0
-    /// Free for the owner: an index of its own.
-    public var tag = 0
 
     init(descriptor: Int32, pending: [UInt8], isChunking: Bool, server: HTTPServer, owner: any EventStreamOwner) {
         self.descriptor = descriptor
@@ -97,18 +96,18 @@ public protocol EventStreamOwner: AnyObject {
         guard isChunking else { return max(0, unsafe write(prefix: [], bytes, suffix: [])) }
         let isNew = owed == 0
         let prefix = isNew ? Array((String(bytes.count, radix: 16) + "\r\n").utf8) : []
-        let payload = unsafe isNew ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(owed))
-        let isWhole = isNew || payload.count == owed
+        let payload = unsafe isNew ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(owed)))
+        let isWhole = isNew || payload.count == Int(owed)
         let suffix: [UInt8] = isWhole ? [0x0D, 0x0A] : []
         let sent = unsafe write(prefix: prefix, payload, suffix: suffix)
         guard sent > 0 else { return 0 }
-        if isNew { owed = payload.count }
+        if isNew { owed = Int32(clamping: payload.count) }
         guard sent >= prefix.count else {
             pending = Array(prefix[sent...])
             return 0
         }
         let taken = min(sent - prefix.count, payload.count)
-        owed -= taken
+        owed -= Int32(clamping: taken)
         if taken == payload.count, owed == 0 { pending = Array(suffix[(sent - prefix.count - taken)...]) }
         return taken
     }
