@@ -23,17 +23,18 @@ import ThemisTestKit
         // It may have left already.
         await log.wait { log.follows == 1 && log.followers == 0 }
 
-        let sink = SlowSink()
-        await feed.awaitNewest()
-        let subscriber = await NetLoop.run { () -> Subscriber in
+        let reader = await Reader()
+        // In one turn: a feed whose newest position is known rests soon without readers.
+        await NetLoop.spawn {
+            await feed.awaitNewest()
             #expect(feed.isFollowing && feed.epoch == "e0")
-            return feed.subscribe(sink, Subscription(), position: nil, epoch: "", maxSeconds: nil)
-        }
+            reader.subscriber = feed.subscribe(reader.sink, Subscription(), position: nil, epoch: "", maxSeconds: nil)
+        }.value
         // Longer than the rest of a feed without readers.
         for _ in 0..<100 { _ = try await feed.info() }
         await NetLoop.run {
             #expect(log.followers == 1)
-            subscriber.abort()
+            reader.subscriber?.abort()
         }
         await log.wait { log.followers == 0 }
         await NetLoop.run {
@@ -41,4 +42,9 @@ import ThemisTestKit
             log.stop()
         }
     }
+}
+
+@NetLoop private final class Reader {
+    let sink = SlowSink()
+    var subscriber: Subscriber?
 }
