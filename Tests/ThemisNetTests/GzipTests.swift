@@ -64,6 +64,7 @@ import ThemisTestKit
 
     @Test func `a bomb in a stream is cut off`() async throws {
         let bomb = try Self.gzip([UInt8](repeating: 0, count: 6 << 20))
+        #expect(bomb.count > 5_000)
         let fixture = try await NetLoop.run { try ServerFixture() }
         let client = try await fixture.client()
         await client.send(Self.post("/pipe", bomb))
@@ -72,7 +73,7 @@ import ThemisTestKit
         // The answer had begun: it stops in the middle, and its last chunk never comes.
         #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
         #expect(text.contains("\r\nTransfer-Encoding: chunked\r\n"))
-        #expect(!text.hasSuffix("0\r\n\r\n"))
+        #expect(!text.hasSuffix("\r\n0\r\n\r\n"))
         #expect(text.utf8.count < 4_096)
         await NetLoop.run { fixture.server.stop() }
     }
