@@ -60,8 +60,8 @@ import ThemisTestKit
     }
 }
 
-/// Runs until it is asked to stop.
-private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
+/// Runs until it is asked to stop. What outlives it does not hold the output of the tests open.
+private let patient = "trap 'exit 0' TERM; while :; do sleep 60 >/dev/null 2>&1 & wait $!; done"
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct SupervisorTests {
     init() { LoopThread.start() }
@@ -111,7 +111,7 @@ private let patient = "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"
 
     @Test func `a child that does not stop is killed`() async throws {
         try await onLoop {
-            let fixture = Fixture([("gateway", .gateway, "trap '' TERM; while :; do sleep 60; done")]) {
+            let fixture = Fixture([("gateway", .gateway, "trap '' TERM; while :; do sleep 60 >/dev/null 2>&1; done")]) {
                 $0.stopMilliseconds = 3_600_000
             }
             let pids = try await fixture.start(1)
