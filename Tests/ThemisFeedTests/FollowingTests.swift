@@ -12,9 +12,9 @@ import ThemisTestKit
     // On the loop, so that nothing comes between an answer and the look at it.
     @Test @NetLoop func `the core is followed only while somebody waits for records`() async throws {
         let log = FakeLog()
-        try await log.start()
-        let feed = try await log.makeFeed(ManualTime()) { $0.restMilliseconds = 1 }
-        await feed.start()
+        try log.start()
+        let feed = try log.makeFeed(ManualTime()) { $0.restMilliseconds = 1 }
+        feed.start()
         // Whatever was asked before the feed began to follow has come first.
         _ = try await feed.info()
         await NetLoop.run { #expect(log.followers == 0) }
@@ -23,7 +23,7 @@ import ThemisTestKit
         // It may have left already.
         await log.wait { log.follows == 1 && log.followers == 0 }
 
-        let reader = await Reader()
+        let reader = Reader()
         // In one turn: a feed whose newest position is known rests soon without readers.
         await NetLoop.spawn {
             await feed.awaitNewest()

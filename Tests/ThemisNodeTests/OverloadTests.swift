@@ -14,7 +14,7 @@ import ThemisTestKit
         init(_ node: NodeFixture, threads: Int) async {
             let state = self.state
             for _ in 0..<threads {
-                _ = await node.core.pool.submit(.control) {
+                _ = node.core.pool.submit(.control) {
                     state.withLock { $0.reached += 1 }
                     state.notifyAll()
                     state.wait { $0.isOpen ? () : nil }
@@ -81,7 +81,7 @@ import ThemisTestKit
         let node = try await NodeFixture.started(threads: 2)
         try await node.put("t", "1")
         let state = Monitor(false)
-        _ = await node.core.pool.submit(.heavy) { state.wait { $0 ? () : nil } }
+        _ = node.core.pool.submit(.heavy) { state.wait { $0 ? () : nil } }
         let pages = (0..<5).map { _ in
             Task { try await node.client.list(ThemisRPC.ListRequest(table: "t", limit: 10), NodeFixture.metadata()) }
         }

@@ -84,7 +84,7 @@ public struct TLSFailure: Error, Sendable, CustomStringConvertible {
     func receive(_ bytes: UnsafeRawBufferPointer) {
         guard unsafe !bytes.isEmpty else { return }
         let count = unsafe BIO_write(input, bytes.baseAddress, Int32(bytes.count))
-        precondition(unsafe Int(count) == bytes.count, "out of memory for TLS")
+        precondition(Int(count) == bytes.count, "out of memory for TLS")
     }
 
     /// What is to be sent to the peer.
@@ -98,7 +98,7 @@ public struct TLSFailure: Error, Sendable, CustomStringConvertible {
 
     /// Greets and checks the certificate.
     func handshake() -> Step {
-        unsafe ERR_clear_error()
+        ERR_clear_error()
         return step(unsafe SSL_do_handshake(session))
     }
 
@@ -106,7 +106,7 @@ public struct TLSFailure: Error, Sendable, CustomStringConvertible {
     func read(into plain: inout [UInt8]) -> Step {
         while true {
             var chunk = [UInt8](repeating: 0, count: 16 << 10)
-            unsafe ERR_clear_error()
+            ERR_clear_error()
             let count = unsafe SSL_read(session, &chunk, Int32(chunk.count))
             guard count > 0 else { return step(count) }
             plain.append(contentsOf: chunk[..<Int(count)])
@@ -116,7 +116,7 @@ public struct TLSFailure: Error, Sendable, CustomStringConvertible {
     /// Encrypts.
     func write(_ plain: UnsafeRawBufferPointer) -> Step {
         guard unsafe !plain.isEmpty else { return .done }
-        unsafe ERR_clear_error()
+        ERR_clear_error()
         return step(unsafe SSL_write(session, plain.baseAddress, Int32(plain.count)))
     }
 

@@ -1,5 +1,5 @@
 import Synchronization
-public import ThemisBase
+import ThemisBase
 
 /// A span that is not finished: made only for requests that are recorded. Any thread.
 ///

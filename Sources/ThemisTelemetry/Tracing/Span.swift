@@ -1,4 +1,4 @@
-public import ThemisBase
+import ThemisBase
 
 /// What a span is to those around it. The numbers are those of OTLP.
 public enum SpanKind: UInt8, Sendable {
