@@ -208,7 +208,7 @@ import ThemisTestKit
         #expect(statistics.keyspaces[Int(Keyspace.entities.rawValue)].estimatedKeys == 20)
         #expect(statistics.keyspaces[Int(Keyspace.entities.rawValue)].memtableBytes >= 20_000)
         #expect(statistics.syncs == 20)
-        #expect(engine.approximateBytes(.entities, from: [0], to: [20]) > 10_000)
+        #expect(engine.approximateBytes(.entities, from: [0], to: [20]) > 5_000)
         #expect(engine.approximateBytes(.entities, from: [20], to: [0]) == 0)
         #expect(throws: ThemisError.self) { try engine.setOption("no_such_option", "1") }
         #expect(engine.health == .healthy)
