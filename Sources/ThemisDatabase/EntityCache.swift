@@ -98,7 +98,11 @@ final class EntityCache: Sendable {
     /// An announced change is published; `value` is what is stored now, nil when that is nothing or need not be kept.
     func conclude(_ key: RecentKey, _ value: [UInt8]?) {
         shard(key).state.withLock { state in
-            guard let slot = state.young[key] else { return }
+            guard let slot = state.young[key] else {
+                // Forgotten by a reset: a value read before this change must not be taken.
+                state.announced &+= 1
+                return
+            }
             if slot.changes > 1 {
                 state.young[key]?.changes -= 1
             } else if let value {

@@ -20,6 +20,7 @@ import ThemisTelemetry
     /// POST `/index/create`: 201, 200 when it was there, 202 with its job when the table has rows.
     func create(_ exchange: HTTPExchange) async throws {
         exchange.writeOutcome = .notCommitted
+        try refuseIdempotencyKey(exchange)
         let request = try await request(exchange)
         let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
@@ -40,6 +41,7 @@ import ThemisTelemetry
     /// POST `/index/drop`.
     func drop(_ exchange: HTTPExchange) async throws {
         exchange.writeOutcome = .notCommitted
+        try refuseIdempotencyKey(exchange)
         let request = try await request(exchange)
         let metadata = try exchange.metadata()
         let response = try await exchange.writing { () async throws(ThemisError) in
@@ -83,6 +85,14 @@ import ThemisTelemetry
         let request = try await request(exchange)
         let response = try await gateway.placement.main.verify(request, exchange.metadata())
         try await JobRoutes(gateway: gateway).answer(response.job, exchange)
+    }
+
+    /// What would be ignored must not be accepted.
+    private func refuseIdempotencyKey(_ exchange: HTTPExchange) throws(ThemisError) {
+        guard exchange.head.fields["idempotency-key"] != nil else { return }
+        throw ThemisError(
+            .notImplemented, "this version keeps no answers of index writes; a create may simply be repeated, it is answered 200",
+            fields: [FieldError("Idempotency-Key", "leave it out")])
     }
 
     private func request(_ exchange: HTTPExchange) async throws -> TextRequest {

@@ -52,6 +52,10 @@ import ThemisTestKit
             try Self.post("/index/create", #"{"table":"users","column":"x","type":"rang"}"#, ".code", set) == "400 \"invalid_request\"\n")
         #expect(
             try Self.post("/index/create", #"{"table":"users","column":"x","type":"geo"}"#, ".code", set) == "501 \"not_implemented\"\n")
+        let repeated = try Self.shell(
+            "curl -sS -X POST http://localhost:8765/index/drop -H 'Idempotency-Key: k' -H 'Content-Type: application/json' "
+                + "-d '{\"table\":\"users\",\"column\":\"city\"}' | jq -r .code", set)
+        #expect(repeated == "not_implemented\n")
         let keyed = try Self.post("/index/create", #"{"table":"users","column":"x","type":"range","config":{"ttl":1}}"#, ".code", set)
         #expect(keyed == "400 \"unknown_parameter\"\n")
         let taken = try client.put("/entities/users:new", #"{"age":5}"#)

@@ -50,6 +50,17 @@ import ThemisTestKit
         #expect(value(cache, key) == [3])
     }
 
+    @Test func `what was read before a change that a reset forgot is not taken`() throws {
+        let cache = EntityCache(capacityBytes: 1 << 20)
+        let key = Self.key(1)
+        cache.announce(key)
+        cache.reset()
+        let before = try #require(ticket(cache, key))
+        cache.conclude(key, [2])
+        cache.offer(key, [1], ticket: before)
+        #expect(value(cache, key) != [1])
+    }
+
     @Test func `changes that were refused leave nothing behind`() throws {
         let cache = EntityCache(capacityBytes: 1 << 20)
         let key = Self.key(1)
