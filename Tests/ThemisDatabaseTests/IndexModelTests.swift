@@ -191,7 +191,7 @@ import ThemisTestKit
                         let job = try fixture.database.rebuildIndex(table, columns: index.definition.columns, type: index.definition.type)
                         if Bool.random(using: &world.random) { _ = fixture.database.cancelJob(job.id) }
                     }
-                    #expect(code == nil || code == .conflict, "\(hint)")
+                    #expect(code == nil || code == .conflict, "\(hint): \(String(describing: code))")
                 }
             case 4:
                 // Whatever is being built goes on after the next open.

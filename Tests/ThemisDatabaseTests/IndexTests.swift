@@ -136,6 +136,27 @@ import ThemisTestKit
         #expect(try fixture.keys(#"{"table":"t","predicates":[{"column":"a","value":2}],"limit":1000}"#).count == 600)
     }
 
+    // What happened: asked for just when a rebuild ended, a second rebuild said that there was no index, and a drop did nothing.
+    // Why: the request looked the index up before its turn came, under a generation that was gone by then.
+    // What now holds: which index is meant is decided by the committer; a drop at any moment removes it.
+    @Test func `an index that a rebuild just replaced is still the same index`() throws {
+        let fixture = try fixture(["1": #"{"a":1}"#])
+        let columns = [try JSONPath("a")]
+        for round in 0..<300 {
+            try fixture.index("range", "a")
+            _ = try fixture.database.rebuildIndex(table, columns: columns)
+            for _ in 0..<(round % 3) {
+                let code = errorCode { _ = try fixture.database.rebuildIndex(table, columns: columns) }
+                #expect(code == nil || code == .conflict)
+            }
+            #expect(errorCode { _ = try fixture.database.dropIndex(table, columns: columns) } == nil)
+            #expect(try fixture.database.indexes(table).isEmpty)
+            #expect(errorCode { _ = try fixture.database.dropIndex(table, columns: columns) } == .notFound)
+        }
+        try fixture.finishAllJobs()
+        #expect(try fixture.storedEntries() == 0)
+    }
+
     // What happened: reindexing rebuilt one type of a column only.
     // Why: the types of a column were looked up in a fixed order, and the first one won.
     // What now holds: every index of the table is built anew.

@@ -41,17 +41,52 @@ extension OrderStage {
 
     /// Begins to build an index anew beside the one that serves.
     ///
-    /// - Throws: `not_found`; `conflict` when it is being built already.
-    func rebuild(_ table: TableName, generation: UInt32, job id: String) throws(ThemisError) -> IndexBuildRecord {
-        guard let slot = slotsByName[table.text],
-            let index = slot.table.indexes.all.first(where: { $0.generation == generation && $0.replaces == 0 })
-        else { throw ThemisError(.notFound, "the index is gone") }
-        guard index.state == .ready, !slot.table.indexes.all.contains(where: { $0.replaces == generation }) else {
+    /// - Throws: `not_found`; `invalid_request` when it is not clear which is meant; `conflict` when it is being built already.
+    func rebuild(
+        _ table: TableName, columns: [JSONPath], type: String?, job id: String
+    ) throws(ThemisError) -> IndexBuildRecord {
+        let (slot, index) = try known(table, columns, type)
+        try checkRebuild(index, of: slot)
+        return beginRebuild(index, of: slot, job: id)
+    }
+
+    /// Begins to build every index of a table anew: all or none.
+    ///
+    /// - Throws: `not_found` for an unknown table; `conflict` when one is being built already.
+    func rebuild(_ table: TableName, jobs ids: [String]) throws(ThemisError) -> [IndexBuildRecord] {
+        guard let slot = slotsByName[table.text] else { throw ThemisError(.notFound, "there is no table \(table.text)") }
+        let indexes = slot.table.indexes.all.filter { $0.replaces == 0 }
+        for index in indexes { try checkRebuild(index, of: slot) }
+        return zip(indexes, ids).map { beginRebuild($0, of: slot, job: $1) }
+    }
+
+    private func checkRebuild(_ index: Index, of slot: TableSlot) throws(ThemisError) {
+        guard index.state == .ready, !slot.table.indexes.all.contains(where: { $0.replaces == index.generation }) else {
             throw ThemisError(.conflict, "the index on \(index.definition.name) is being built already; see GET /admin/jobs")
         }
         try checkRoom()
-        let successor = add(index.definition, to: slot, state: .building, replaces: generation)
+    }
+
+    private func beginRebuild(_ index: Index, of slot: TableSlot, job id: String) -> IndexBuildRecord {
+        let successor = add(index.definition, to: slot, state: .building, replaces: index.generation)
         return begin(job: id, slot, successor, kind: .rebuild)
+    }
+
+    /// The index that a request means, by now.
+    ///
+    /// - Throws: `not_found`; `invalid_request` when the columns have several.
+    private func known(
+        _ table: TableName, _ columns: [JSONPath], _ type: String?
+    ) throws(ThemisError) -> (slot: TableSlot, index: Index) {
+        guard let slot = slotsByName[table.text] else { throw ThemisError(.notFound, "there is no table \(table.text)") }
+        let found = slot.table.indexes.all.filter { index in
+            index.replaces == 0 && index.definition.columns == columns && (type == nil || index.definition.type == type)
+        }
+        guard let first = found.first else { throw ThemisError(.notFound, "there is no such index") }
+        guard found.count == 1 else {
+            throw IndexDefinition.error("type", "must be given: the columns have " + found.map(\.definition.type).joined(separator: ", "))
+        }
+        return (slot, first)
     }
 
     private func add(_ definition: IndexDefinition, to slot: TableSlot, state: IndexState, replaces: UInt32) -> Index {
@@ -78,12 +113,16 @@ extension OrderStage {
         flush()
     }
 
-    /// Removes an index with its entries and with what was to replace it; nothing when it is gone.
-    func drop(_ table: TableName, generation: UInt32) {
-        guard let slot = slotsByName[table.text] else { return }
-        drop(generation, from: slot)
+    /// Removes an index with its entries and with what was to replace it.
+    ///
+    /// - Throws: `not_found`; `invalid_request` when it is not clear which is meant.
+    func drop(_ table: TableName, columns: [JSONPath], type: String?) throws(ThemisError) -> IndexInfo {
+        let (slot, index) = try known(table, columns, type)
+        drop(index.generation, from: slot)
+        return index.info
     }
 
+    /// Removes a generation, and what was to replace it; nothing when it is gone.
     func drop(_ generation: UInt32, from slot: TableSlot) {
         let gone = slot.table.indexes.all.filter { $0.generation == generation || $0.replaces == generation }
         guard let index = gone.first(where: { $0.generation == generation }) else { return }

@@ -120,44 +120,31 @@ extension Database {
     /// - Parameter type: needed when the columns have indexes of several types.
     /// - Throws: `not_found`; `invalid_request` when it is not clear which is meant; the errors of a write.
     public func dropIndex(_ table: TableName, columns: [JSONPath], type: String? = nil) throws(ThemisError) -> IndexInfo {
-        let index = try one(table, columns, type)
-        try committer.run { stage throws(ThemisError) in stage.drop(table, generation: index.generation) }
-        return index.info
+        // Found on the committer: a rebuild that ends meanwhile gives the index another generation.
+        try committer.run { stage throws(ThemisError) in try stage.drop(table, columns: columns, type: type) }
     }
 
     /// Builds an index anew beside the one that serves, as a job.
     ///
     /// - Throws: as `dropIndex`; `conflict` when it is being built already.
     public func rebuildIndex(_ table: TableName, columns: [JSONPath], type: String? = nil) throws(ThemisError) -> Job {
-        try startRebuild(try one(table, columns, type))
+        try startRebuilds { stage, ids throws(ThemisError) in [try stage.rebuild(table, columns: columns, type: type, job: ids[0])] }[0]
     }
 
-    /// Builds every index of a table anew, each as a job.
+    /// Builds every index of a table anew, each as a job: all or none.
     ///
     /// - Throws: `not_found` for an unknown table; `conflict` when one is being built already.
     public func reindex(_ table: TableName) throws(ThemisError) -> [Job] {
+        try startRebuilds { stage, ids throws(ThemisError) in try stage.rebuild(table, jobs: ids) }
+    }
+
+    private func startRebuilds(
+        _ body: @escaping @Sendable (OrderStage, _ ids: [String]) throws(ThemisError) -> [IndexBuildRecord]
+    ) throws(ThemisError) -> [Job] {
+        let ids = (0..<Limits.tableIndexes).map { _ in Digest.hex(Digest.random(8)) }
+        let records = try committer.run { stage throws(ThemisError) in try body(stage, ids) }
         var jobs: [Job] = []
-        for index in try known(table) where index.replaces == 0 { jobs.append(try startRebuild(index)) }
+        for (id, record) in zip(ids, records) { jobs.append(try startBuild(id, record)) }
         return jobs
-    }
-
-    private func startRebuild(_ index: Index) throws(ThemisError) -> Job {
-        let id = Digest.hex(Digest.random(8))
-        let table = index.definition.table
-        let record = try committer.run { stage throws(ThemisError) in
-            try stage.rebuild(table, generation: index.generation, job: id)
-        }
-        return try startBuild(id, record)
-    }
-
-    private func one(_ table: TableName, _ columns: [JSONPath], _ type: String?) throws(ThemisError) -> Index {
-        let found = try known(table).filter { index in
-            index.replaces == 0 && index.definition.columns == columns && (type == nil || index.definition.type == type)
-        }
-        guard let first = found.first else { throw ThemisError(.notFound, "there is no such index") }
-        guard found.count == 1 else {
-            throw IndexDefinition.error("type", "must be given: the columns have " + found.map(\.definition.type).joined(separator: ", "))
-        }
-        return first
     }
 }

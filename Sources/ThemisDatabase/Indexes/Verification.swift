@@ -73,8 +73,13 @@ extension Database {
         for (table, generation) in report.faulty {
             let index = try indexes(table).first { $0.generation == generation }
             guard let index else { continue }
-            let rebuild = try rebuildIndex(table, columns: index.definition.columns, type: index.definition.type)
-            progress.describe(report.text + "; job \(rebuild.id) and those after it build the faulty indexes anew")
+            do throws(ThemisError) {
+                let rebuild = try rebuildIndex(table, columns: index.definition.columns, type: index.definition.type)
+                progress.describe(report.text + "; job \(rebuild.id) and those after it build the faulty indexes anew")
+            } catch {
+                // Dropped meanwhile, or someone else has begun to build it anew: both end the fault.
+                guard error.code == .notFound || error.code == .conflict else { throw error }
+            }
         }
     }
 
