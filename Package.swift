@@ -99,7 +99,9 @@ let package = Package(
         tests("ThemisFeedTests", ["ThemisBase", "ThemisFeed", "ThemisNet", "ThemisRPC", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisTelemetryTests", ["ThemisBase", "ThemisTelemetry", "ThemisTestKit"]),
         tests("ThemisRuntimeTests", ["ThemisBase", "ThemisTelemetry", "ThemisNet", "ThemisRuntime", "ThemisTestKit"]),
-        tests("ThemisDatabaseTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisDatabase", "ThemisTestKit"]),
+        tests(
+            "ThemisDatabaseTests", ["ThemisBase", "ThemisTelemetry", "ThemisStorage", "ThemisDatabase", "ThemisTestKit"],
+            exclude: ["GeoOracle.py"]),
         tests(
             "ThemisNodeTests",
             [

@@ -36,6 +36,10 @@ public enum Limits {
     public static let indexEntries = 10_000
     /// Ranges of one index that a query may look into: the values of an `in`, multiplied over the columns.
     public static let indexRanges = 1_000
+    /// Ranges of a geo index that stand for a part of the earth: more fit better, and each is a look into the index of its own.
+    public static let geoRanges = 64
+    /// The radius of a circle on the earth, in metres: no two points are farther apart.
+    public static let geoRadiusMeters = 20_037_509
     /// Rows that one page of a query may ask for.
     public static let queryRows = 10_000
     /// Tests in one list of a query, and values of one `in`.

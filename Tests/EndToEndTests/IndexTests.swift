@@ -51,7 +51,7 @@ import ThemisTestKit
         #expect(
             try Self.post("/index/create", #"{"table":"users","column":"x","type":"rang"}"#, ".code", set) == "400 \"invalid_request\"\n")
         #expect(
-            try Self.post("/index/create", #"{"table":"users","column":"x","type":"geo"}"#, ".code", set) == "501 \"not_implemented\"\n")
+            try Self.post("/index/create", #"{"table":"users","column":"x","type":"vector"}"#, ".code", set) == "501 \"not_implemented\"\n")
         let repeated = try Self.shell(
             "curl -sS -X POST http://localhost:8765/index/drop -H 'Idempotency-Key: k' -H 'Content-Type: application/json' "
                 + "-d '{\"table\":\"users\",\"column\":\"city\"}' | jq -r .code", set)

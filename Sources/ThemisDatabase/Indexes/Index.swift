@@ -78,10 +78,10 @@ enum IndexKey {
     /// Where the primary key begins.
     ///
     /// - Throws: `data_corrupt`.
-    static func pkOffset(_ key: [UInt8], columns: Int) throws(ThemisError) -> Int {
+    static func pkOffset(_ key: [UInt8], values: Int) throws(ThemisError) -> Int {
         var reader = ByteReader(key)
         var isSound = reader.take(4) != nil
-        for _ in 0..<columns where isSound { isSound = OrderedCoding.skip(&reader) }
+        for _ in 0..<values where isSound { isSound = OrderedCoding.skip(&reader) }
         guard isSound, reader.remaining > 0 else {
             throw ThemisError(.dataCorrupt, "an index entry of \(key.count) bytes cannot be decoded")
         }
@@ -104,7 +104,7 @@ struct TableIndexes: Sendable {
         var paths: [JSONPath] = []
         var places: [JSONPath: Int] = [:]
         columns = indexes.map { index in
-            index.definition.columns.map { path in
+            index.definition.kind.paths.map { path in
                 if let place = places[path] { return place }
                 places[path] = paths.count
                 paths.append(path)

@@ -4,7 +4,7 @@ public import ThemisBase
 public struct IndexDefinition: Sendable {
     /// The table.
     public let table: TableName
-    /// The type's word: `equality`, `range`, `composite` or `sparse`.
+    /// The type's word: `equality`, `range`, …
     public let type: String
     /// The columns, in the order of the index.
     public let columns: [JSONPath]
@@ -31,6 +31,7 @@ public struct IndexDefinition: Sendable {
         self.columns = columns
         self.isUnique = isUnique
         kind = try found.init(columns: columns)
+        guard !isUnique || found.canBeUnique else { throw Self.error("unique", "a \(type) index cannot be unique") }
     }
 
     static func error(_ field: String, _ message: String) -> ThemisError {

@@ -17,10 +17,16 @@ protocol IndexKind: Sendable {
     /// The word of the public interface.
     static var word: String { get }
 
+    /// Whether equal entries are equal values, so that an index of this type can keep them apart.
+    static var canBeUnique: Bool { get }
+
     /// - Throws: `invalid_request` when columns of this number or form cannot be indexed so.
     init(columns: [JSONPath]) throws(ThemisError)
 
-    /// The entries of a document with these values, sorted and each once.
+    /// What of a document the entries are made of.
+    var paths: [JSONPath] { get }
+
+    /// The entries of a document with these values of `paths`, sorted and each once.
     ///
     /// - Throws: `unprocessable` when a value cannot be indexed.
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]]
@@ -30,14 +36,20 @@ protocol IndexKind: Sendable {
 
     /// Whether every entity of the table has exactly one entry, so that the entries in their order are the table in that order.
     var isComplete: Bool { get }
+
+    /// Whether the entries come in the order of the columns' values.
+    var isOrdered: Bool { get }
+
+    /// The ordered codings of which an entry consists.
+    var entryValues: Int { get }
 }
 
 /// The one list of index types.
 enum IndexCatalog {
-    static let kinds: [any IndexKind.Type] = [EqualityIndex.self, RangeIndex.self, CompositeIndex.self, SparseIndex.self]
+    static let kinds: [any IndexKind.Type] = [EqualityIndex.self, RangeIndex.self, CompositeIndex.self, SparseIndex.self, GeoIndex.self]
 
     /// Types of the public interface that this version does not have.
-    static let missing = ["geo", "ttl", "edge", "fulltext", "vector"]
+    static let missing = ["ttl", "edge", "fulltext", "vector"]
 
     static func kind(_ word: String) -> (any IndexKind.Type)? { kinds.first { $0.word == word } }
 
@@ -82,12 +94,17 @@ enum ColumnEntries {
 /// Value → entities: equality only.
 struct EqualityIndex: IndexKind {
     static let word = "equality"
+    static let canBeUnique = true
     let columns: [JSONPath]
 
     init(columns: [JSONPath]) throws(ThemisError) {
         guard columns.count == 1 else { throw IndexDefinition.error("columns", "an equality index has one column; composite has several") }
         self.columns = columns
     }
+
+    var paths: [JSONPath] { columns }
+    var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
+    var entryValues: Int { columns.count }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
 
@@ -103,12 +120,17 @@ struct EqualityIndex: IndexKind {
 /// One column in its order.
 struct RangeIndex: IndexKind {
     static let word = "range"
+    static let canBeUnique = true
     let columns: [JSONPath]
 
     init(columns: [JSONPath]) throws(ThemisError) {
         guard columns.count == 1 else { throw IndexDefinition.error("columns", "a range index has one column; composite has several") }
         self.columns = columns
     }
+
+    var paths: [JSONPath] { columns }
+    var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
+    var entryValues: Int { columns.count }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
     func access(_ conjunction: Conjunction) -> IndexRanges? { IndexRanges(columns, conjunction) }
@@ -118,6 +140,7 @@ struct RangeIndex: IndexKind {
 /// Several columns in their order: equality on the first ones, then a range, then the order of the rest.
 struct CompositeIndex: IndexKind {
     static let word = "composite"
+    static let canBeUnique = true
     let columns: [JSONPath]
 
     init(columns: [JSONPath]) throws(ThemisError) {
@@ -129,6 +152,10 @@ struct CompositeIndex: IndexKind {
         }
         self.columns = columns
     }
+
+    var paths: [JSONPath] { columns }
+    var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
+    var entryValues: Int { columns.count }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
 
@@ -145,12 +172,17 @@ struct CompositeIndex: IndexKind {
 /// As equality, without entries for null and for what is missing.
 struct SparseIndex: IndexKind {
     static let word = "sparse"
+    static let canBeUnique = true
     let columns: [JSONPath]
 
     init(columns: [JSONPath]) throws(ThemisError) {
         guard columns.count == 1 else { throw IndexDefinition.error("columns", "a sparse index has one column") }
         self.columns = columns
     }
+
+    var paths: [JSONPath] { columns }
+    var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
+    var entryValues: Int { columns.count }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns, skipsNull: true) }
 

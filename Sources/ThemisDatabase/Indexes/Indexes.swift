@@ -75,7 +75,7 @@ extension Database {
             let cursor = try view.snapshot.scan(.indexes, from: lower, to: upper, reverse: false)
             guard try cursor.advance() else { return (count, true) }
             let key = cursor.key
-            let end = try IndexKey.pkOffset(key, columns: index.definition.columns.count)
+            let end = try IndexKey.pkOffset(key, values: index.definition.kind.entryValues)
             count += 1
             lower = ValueRange.successor(Array(key[..<end]))
             try view.check()

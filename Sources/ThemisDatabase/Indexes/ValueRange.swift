@@ -133,6 +133,9 @@ struct IndexRanges: Sendable {
     /// The whole index.
     static let all = IndexRanges([.all], tested: 0, isPoints: false)
 
+    /// Ranges that one test made, in their order and apart from each other.
+    init(_ ranges: [ValueRange]) { self.init(ranges, tested: 1, isPoints: false) }
+
     private init(_ ranges: [ValueRange], tested: Int, isPoints: Bool) {
         self.ranges = ranges
         self.tested = tested

@@ -15,6 +15,8 @@ indirect enum Condition: Sendable {
     case exists(JSONPath, Bool)
     /// An array with this element, or a string with this string in it.
     case contains(JSONPath, element: [UInt8], text: [UInt8]?)
+    /// The position in the column lies in a part of the earth; what is no position lies nowhere.
+    case located(GeoColumn, GeoRegion)
 }
 
 /// A condition with one reader for all of its paths: one walk over each document. Any thread.
@@ -25,6 +27,7 @@ struct ConditionEvaluator: Sendable {
         case within(Int, ValueSet, isExpanded: Bool)
         case exists(Int, Bool)
         case contains(Int, element: [UInt8], text: [UInt8]?)
+        case located([Int], GeoRegion)
     }
 
     private let root: Node
@@ -54,6 +57,7 @@ struct ConditionEvaluator: Sendable {
         case .within(let path, let set): return .within(place(path), set, isExpanded: path.isExpanded)
         case .exists(let path, let isThere): return .exists(place(path), isThere)
         case .contains(let path, let element, let text): return .contains(place(path), element: element, text: text)
+        case .located(let column, let region): return .located(column.paths.map { place($0) }, region)
         }
     }
 
@@ -89,7 +93,26 @@ struct ConditionEvaluator: Sendable {
                 if try contains(document, range, element, text) { return true }
             }
             return false
+        case .located(let places, let region): return try lies(places, region, document, values)
         }
+    }
+
+    private static func lies(
+        _ places: [Int], _ region: GeoRegion, _ document: [UInt8], _ values: [[Range<Int>]]
+    ) throws(ThemisError) -> Bool {
+        func value(_ range: Range<Int>?) throws(ThemisError) -> JSONValue {
+            guard let range else { return .null }
+            return try JSONValue(checked: document, in: range)
+        }
+        var hasValue = false
+        for range in values[places[0]] {
+            let value = try value(range)
+            if !value.isNull { hasValue = true }
+            if let position = GeoPosition(value), region.contains(position) { return true }
+        }
+        guard !hasValue, places.count == 3 else { return false }
+        let position = GeoPosition(latitude: try value(values[places[1]].first), longitude: try value(values[places[2]].first))
+        return position.map { region.contains($0) } ?? false
     }
 
     private static func coding(_ document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [UInt8] {

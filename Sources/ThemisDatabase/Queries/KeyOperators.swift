@@ -50,7 +50,7 @@ final class IndexScan: KeyOperator {
                     continue
                 }
                 let key = cursor.key
-                keys.append(Array(key[(try IndexKey.pkOffset(key, columns: access.index.definition.columns.count))...]))
+                keys.append(Array(key[(try IndexKey.pkOffset(key, values: access.index.definition.kind.entryValues))...]))
             }
             try run.look(at: keys.count, inIndex: true)
             batch = min(batch * 2, Self.largestBatch)

@@ -59,7 +59,7 @@ struct Planner {
         accesses.sort { ($0.ranges.tested, $1.index.generation) > ($1.ranges.tested, $0.index.generation) }
         accesses = Array(accesses.prefix(Self.compared))
         for place in accesses.indices { accesses[place].estimate = try estimate(accesses[place]) }
-        var result: [QueryAccess] = accesses.map { $0.hasDoubles ? .union([.index($0)]) : .index($0) }
+        var result: [QueryAccess] = accesses.map { $0.isCollected ? .union([.index($0)]) : .index($0) }
         if let both = intersection(accesses) { result.append(both) }
         for alternatives in condition.alternatives {
             if let union = try union(alternatives) { result.append(union) }
@@ -119,7 +119,7 @@ struct Planner {
     /// Columns with one known value do not matter. Columns behind those asked for complete the order.
     private static func order(of index: Index, fixed: Conjunction?, asked: [SortKey]) -> [SortKey]? {
         let columns = index.definition.columns
-        guard !columns.contains(where: \.isExpanded) else { return nil }
+        guard index.definition.kind.isOrdered else { return nil }
         let isDescending = RowOrder.isPKDescending(asked)
         guard asked.allSatisfy({ $0.isDescending == isDescending }) else { return nil }
         var given = asked
@@ -205,7 +205,7 @@ extension Condition {
         switch self {
         case .all(let parts): parts.flatMap(\.alternatives)
         case .any(let parts): [parts]
-        case .within, .exists, .contains: []
+        case .within, .exists, .contains, .located: []
         }
     }
 
@@ -215,7 +215,7 @@ extension Condition {
     var testCount: Int {
         switch self {
         case .all(let parts), .any(let parts): parts.reduce(0) { $0 + $1.testCount }
-        case .within, .exists, .contains: 1
+        case .within, .exists, .contains, .located: 1
         }
     }
 }

@@ -4,7 +4,7 @@ import ThemisBase
 enum PredicateQuery {
     /// The words of `op`.
     enum Operator: String, CaseIterable {
-        case eq, ne, lt, le, gt, ge, `in`, prefix, exists, contains
+        case eq, ne, lt, le, gt, ge, `in`, prefix, exists, contains, near, within
     }
 
     /// Members that do not change what the rows are, only which of them come.
@@ -72,6 +72,7 @@ enum PredicateQuery {
         let word = fields.optionalWord("op", of: Operator.self) ?? .eq
         let value = fields.optionalOrNull("value")
         guard let path else { return .all([]) }
+        if word == .near || word == .within { return try located(path, word, value, &fields) }
         return test(path, word, value, &fields)
     }
 
@@ -135,7 +136,40 @@ enum PredicateQuery {
             }
             return .within(path, ValueSet(ranges: [ValueRange(prefix: OrderedCoding.beginning(of: text.utf8))]))
         case .contains: return .contains(path, element: coding, text: value.stringValue.map { Array($0.utf8) })
-        case .exists: return .all([])
+        case .exists, .near, .within: return .all([])
+        }
+    }
+
+    /// `near` with `{lat, lon, radius_m}`, `within` with `{south, west, north, east}`.
+    private static func located(
+        _ path: JSONPath, _ word: Operator, _ value: JSONValue?, _ fields: inout JSONObjectReader
+    ) throws(ThemisError) -> Condition {
+        let latitudes = -90.0...90.0
+        let longitudes = -180.0...180.0
+        guard let members = value?.members else {
+            fields.refuse(
+                "value", word == .near ? "must be an object: lat, lon, radius_m" : "must be an object: south, west, north, east")
+            return .all([])
+        }
+        let region = try fields.nested(members, in: "value") { (fields) throws(ThemisError) -> GeoRegion? in
+            if word == .near {
+                let center = GeoPosition(
+                    latitude: fields.double("lat", in: latitudes), longitude: fields.double("lon", in: longitudes))
+                let radius = fields.double("radius_m", in: 0...Double(Limits.geoRadiusMeters))
+                return center.map { .circle(center: $0, radiusMeters: radius) }
+            }
+            let box = GeoBox(
+                south: fields.double("south", in: latitudes), west: fields.double("west", in: longitudes),
+                north: fields.double("north", in: latitudes), east: fields.double("east", in: longitudes))
+            if box.south > box.north { fields.refuse("south", "is north of north") }
+            return .box(box)
+        }
+        guard let region else { return .all([]) }
+        do throws(ThemisError) {
+            return .located(try GeoColumn(path), region)
+        } catch {
+            fields.refuse("column", "is too long for a position: \(path)_lat must be a path as well")
+            return .all([])
         }
     }
 

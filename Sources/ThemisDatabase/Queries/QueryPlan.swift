@@ -8,10 +8,8 @@ struct IndexAccess: Sendable {
     /// Entries in the ranges: counted up to a bound, estimated beyond it.
     var estimate: UInt64
 
-    /// Whether an entity may come more than once.
-    var hasDoubles: Bool {
-        index.definition.columns.contains(where: \.isExpanded) && !(ranges.isPoints && ranges.ranges.count == 1)
-    }
+    /// Whether entities must be collected and sorted first: one may come more than once, or they come in no order of values.
+    var isCollected: Bool { !index.definition.kind.isOrdered && !isByKey }
 
     /// Whether entities come by primary key.
     var isByKey: Bool { ranges.isPoints && ranges.ranges.count == 1 }
