@@ -49,6 +49,17 @@ final class CommitLog: Sendable {
         slot.notifyOne()
     }
 
+    /// Stores a batch on the calling thread, synced. Only while no other batch is on its way. The batch is empty afterwards.
+    func appendHere(_ batch: inout WriteBatch) -> Event {
+        do throws(ThemisError) {
+            try engine.commit(batch, .synced)
+            batch.removeAll()
+            return .appended
+        } catch {
+            return .failed(error)
+        }
+    }
+
     /// The memory of the last batch, empty and with no other owner: fresh pages cost more than writing into it.
     func takeSpare() -> WriteBatch {
         slot.withLock { slot in

@@ -31,6 +31,8 @@ final class Committer: Sendable {
     private static let firstDraw = 256
     /// With a busy log, its event is looked for after so many operations.
     private static let busyDraw = 16
+    /// So few writes are stored on this thread: the way to the log's thread and back takes longer than ordering what comes meanwhile.
+    private static let fewWrites = 4
 
     private let options: DatabaseOptions
     private let telemetry: Telemetry
@@ -174,6 +176,7 @@ final class Committer: Sendable {
             }
             if let event = work.event, let batch = inLog {
                 inLog = nil
+                if case .appended = event { order.recycle(log.takeSpare()) }
                 inLog = conclude(batch, event)
             }
             if let synced = work.synced { settle(synced) }
@@ -184,8 +187,14 @@ final class Committer: Sendable {
                 draw(backlog[next], now)
                 next += 1
             }
-            if inLog == nil { inLog = send() }
+            if inLog == nil { inLog = isSmall(order.batch) ? storeHere() : send() }
         }
+    }
+
+    /// Whether the thread may stand still for the disk: nobody waits on its clock, and hardly anyone for the order.
+    private func isSmall(_ batch: OpenBatch) -> Bool {
+        options.durability == .sync && batch.writes.count <= Self.fewWrites && !published.hasWaiters
+            && inbox.withLock { $0.arrived.count <= Self.fewWrites }
     }
 
     /// Ends a batch that came back from the log; what is in the log now.
@@ -196,7 +205,7 @@ final class Committer: Sendable {
         case .failed(let error):
             refuse(batch, error)
             return nil
-        case .appended: order.recycle(log.takeSpare())
+        case .appended: break
         case .synced, .syncFailed: preconditionFailure("these are no events of a batch")
         }
         guard order.batch.bytes.isEmpty else {
@@ -263,8 +272,25 @@ final class Committer: Sendable {
         }
     }
 
-    /// Hands the open batch to the log. Nil when there was nothing to write; then it is published at once.
+    /// Hands the open batch to the log. Nil when there was nothing to write.
     private func send() -> OpenBatch? {
+        guard var batch = seal() else { return nil }
+        log.append(batch.bytes, last: batch.end.sequence)
+        batch.bytes = WriteBatch()
+        return batch
+    }
+
+    /// Stores the open batch without the log's thread; what is in the log then.
+    private func storeHere() -> OpenBatch? {
+        guard var batch = seal() else { return nil }
+        let event = log.appendHere(&batch.bytes)
+        if case .appended = event { order.recycle(batch.bytes) }
+        batch.bytes = WriteBatch()
+        return conclude(batch, event)
+    }
+
+    /// The open batch, ready for the log. Nil when there is nothing to write; then it is published at once.
+    private func seal() -> OpenBatch? {
         guard !order.batch.isEmpty else { return nil }
         var batch = order.seal()
         guard !batch.bytes.isEmpty else {
@@ -274,9 +300,6 @@ final class Committer: Sendable {
         published.announce(ordered: batch.end.sequence)
         metrics.records.observe(Double(batch.records.count))
         batch.sentNanoseconds = telemetry.time.monotonicNanoseconds()
-        log.append(batch.bytes, last: batch.end.sequence)
-        // The bytes live in the log now.
-        batch.bytes = WriteBatch()
         return batch
     }
 

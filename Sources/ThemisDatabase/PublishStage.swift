@@ -142,6 +142,9 @@ final class PublishStage: Sendable {
         if isReached { body(nil) }
     }
 
+    /// Whether somebody waits for a sequence.
+    var hasWaiters: Bool { waiterCount.load(ordering: .relaxed) > 0 }
+
     /// Ends waits whose deadline has passed; the milliseconds until the next one, nil when nobody waits with a deadline.
     func expireWaiters() -> Int64? {
         guard waiterCount.load(ordering: .relaxed) > 0 else { return nil }
