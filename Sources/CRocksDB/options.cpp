@@ -110,6 +110,13 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
         // Change records leave by whole files: they are never rewritten into a last level.
         family.compression = codec(shape.append_only ? options.bottommost_compression : options.compression);
         family.bottommost_compression = codec(options.bottommost_compression);
+        if (shape.append_only) {
+            // They are compressed at every flush, which competes with the writes themselves: the fastest level of zstd. The usual
+            // level 3 makes JSON documents a tenth smaller for twice the time.
+            family.compression_opts.level = 1;
+            family.bottommost_compression_opts.level = 1;
+            family.bottommost_compression_opts.enabled = true;
+        }
 
         rocksdb::BlockBasedTableOptions table;
         table.block_cache = cache;
