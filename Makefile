@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help install build run test check fix generate docs demo crash browser hostile bench soak fuzz asan tsan clean
+.PHONY: help install build run test check fix generate docs demo crash browser hostile bench soak rebuild fuzz asan tsan clean
 
 DATA ?= ./data
 PORT ?= 8765
@@ -65,6 +65,11 @@ soak: build ## mixed load for MINUTES=30, watching memory and descriptors of eve
 	@Scripts/install.sh bench
 	@swift build -c release --static-swift-stdlib --product themis_bench
 	@/usr/bin/python3 Scripts/soak $(or $(MINUTES),30)
+
+rebuild: build ## build an index over half a million entities anew under load, cancel it, kill the core in it
+	@Scripts/install.sh bench
+	@swift build -c release --static-swift-stdlib --product themis_bench
+	@/usr/bin/python3 Scripts/rebuild
 
 fuzz: install ## search MINUTES=10 a target for inputs that break something, two targets at a time
 	@Scripts/fuzz.sh $(or $(MINUTES),10)

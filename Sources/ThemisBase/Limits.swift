@@ -32,6 +32,8 @@ public enum Limits {
     public static let indexColumns = 16
     /// The values of one index entry, in their ordered form: they stand in a key. Longer texts are for a full-text index.
     public static let indexValueBytes = 8 << 10
+    /// Faults in the order of expiry that one verification keeps for the repair; another one mends the rest.
+    public static let faultyExpiries = 100_000
     /// Entries that one document may have in one index, one for each different element of an array.
     public static let indexEntries = 10_000
     /// Ranges of one index that a query may look into: the values of an `in`, multiplied over the columns.

@@ -16,6 +16,8 @@ public final class Database: Sendable {
     let seal: CursorSeal
     let metrics: ReadMetrics
     let board: JobBoard
+    let expiryClock: ExpiryClock
+    let sweeper = ExpirySweeper()
 
     /// Opens what the engine holds, or makes it.
     ///
@@ -79,11 +81,13 @@ public final class Database: Sendable {
         seal = CursorSeal(key: state.cursorKey)
         metrics = ReadMetrics(telemetry.metrics)
         board = JobBoard(telemetry)
+        expiryClock = ExpiryClock(telemetry.time, record: state.clock, lastCommit: state.end.timestamp)
         committer.start()
     }
 
     /// Answers every write that was accepted, makes them durable, ends the threads. Later writes are refused. Idempotent.
     public func close() {
+        sweeper.close()
         board.close()
         committer.close()
         published.endWaits(ThemisError(.shuttingDown, "the database is closed", retryAfterSeconds: 1))

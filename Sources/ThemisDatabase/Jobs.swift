@@ -128,32 +128,53 @@ extension Database {
             operations.append(WriteOperation(key, .delete, if: .version(version)))
         }
         guard let last else { return nil }
-        return (last + [0], try deleteNow(operations, record.tableID))
+        let results = try writeGroup(operations, cause: .range, tableID: record.tableID, progress.cancellation)
+        return (last + [0], UInt64(results.count { $0.deleted }))
     }
 
-    /// Deletes what still has the version that was seen; how many that were.
-    private func deleteNow(_ operations: [WriteOperation], _ tableID: UInt32) throws(ThemisError) -> UInt64 {
-        guard !operations.isEmpty else { return 0 }
-        let answer = Monitor<[Result<OperationResult, ThemisError>]?>(nil)
-        let write = PendingWrite(
-            .group { results in
-                answer.withLock { $0 = results }
-                answer.notifyOne()
-            }, admitting: operations, call: CallContext())
-        write.operations = operations.map { PreparedOperation($0, cause: .range) }
-        try prepare.base(write.operations)
-        // The table may have been dropped and made again since: its new entities are none of ours.
-        guard write.operations[0].table?.id == tableID else { return 0 }
-        committer.submit(write)
-        var deleted: UInt64 = 0
-        for result in answer.wait({ $0 }) {
-            switch result {
-            case .success(let done): deleted += done.deleted ? 1 : 0
+    /// Writes operations of one table, each for itself, in their order; what became of those whose condition still held.
+    ///
+    /// Waits while too much waits for the disk, or it is full. Nothing is written if the table is another one by now.
+    ///
+    /// - Throws: the first other error of an operation; `cancelled`.
+    func writeGroup(
+        _ operations: [WriteOperation], cause: ChangeCause, tableID: UInt32, _ cancellation: CancellationFlag
+    ) throws(ThemisError) -> [OperationResult] {
+        guard !operations.isEmpty else { return [] }
+        while true {
+            let answer = Monitor<[Result<OperationResult, ThemisError>]?>(nil)
+            let write = PendingWrite(
+                .group { results in
+                    answer.withLock { $0 = results }
+                    answer.notifyOne()
+                }, admitting: operations, call: CallContext(cancellation: cancellation))
+            write.operations = operations.map { PreparedOperation($0, cause: cause) }
+            try prepare.base(write.operations)
+            // The table may have been dropped and made again since: its new entities are none of ours.
+            guard write.operations[0].table?.id == tableID else { return [] }
+            committer.submit(write)
+            if let results = try Self.results(answer.wait { $0 }) { return results }
+            Pace.pause(Self.refusedPauseMilliseconds)
+        }
+    }
+
+    /// A pause before refused work is tried again.
+    static let refusedPauseMilliseconds: Int64 = 50
+
+    /// Those of operations whose condition held; nil when nothing was written and the work can be tried again.
+    private static func results(
+        _ outcomes: [Result<OperationResult, ThemisError>]
+    ) throws(ThemisError) -> [OperationResult]? {
+        var results: [OperationResult] = []
+        for outcome in outcomes {
+            switch outcome {
+            case .success(let result): results.append(result)
             // It has changed, or it has expired.
             case .failure(let error) where error.code == .preconditionFailed: break
+            case .failure(let error) where error.code == .overloaded || error.code == .diskFull: return nil
             case .failure(let error): throw error
             }
         }
-        return deleted
+        return results
     }
 }

@@ -3,7 +3,7 @@ import ThemisBase
 /// Keys and values of the keyspace `meta` (docs/data-format.md, "Meta"). Keys are words; numbers in values are big-endian.
 enum MetaRecords {
     /// The format that this build writes and the newest that it reads.
-    static let formatVersion: UInt16 = 2
+    static let formatVersion: UInt16 = 3
 
     static let format = Array("format".utf8)
     static let last = Array("last".utf8)
@@ -13,6 +13,7 @@ enum MetaRecords {
     static let nextTable = Array("next_table".utf8)
     static let nextIndex = Array("next_index".utf8)
     static let idempotency = Array("idempotency".utf8)
+    static let clock = Array("clock".utf8)
     static let tablePrefix = Array("table/".utf8)
     static let retiredPrefix = Array("retired/".utf8)
     static let countPrefix = Array("count/".utf8)

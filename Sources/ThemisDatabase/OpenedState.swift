@@ -11,6 +11,8 @@ struct OpenedState: Sendable {
     var idempotency = IdempotencyUsage()
     /// The secret that proves cursors.
     var cursorKey: [UInt8] = []
+    /// What the clocks showed when they were looked at last.
+    var clock: ExpiryClock.Record?
 
     /// Reads the state, makes it in an empty engine, and begins a new epoch when one is asked for.
     ///
@@ -40,6 +42,7 @@ struct OpenedState: Sendable {
             let (keys, bytes) = try MetaRecords.pair(usage, of: "the idempotency keys")
             state.idempotency = IdempotencyUsage(keys: keys, bytes: bytes)
         }
+        state.clock = try snapshot.get(.meta, MetaRecords.clock).map { bytes throws(ThemisError) in try ExpiryClock.Record(bytes) }
         state.catalog = try readCatalog(snapshot)
         return state
     }
@@ -55,9 +58,11 @@ struct OpenedState: Sendable {
     }
 
     /// Rows of older formats are read as they are and written anew when they change; the number keeps older builds away from then on.
+    /// Formats before 3 had no order of expiry: it is made here, from every entity.
     private static func upgrade(_ engine: any StorageEngine, _ format: [UInt8]) throws(ThemisError) {
         let current = MetaRecords.number(MetaRecords.formatVersion)
         guard format != current else { return }
+        if format.lexicographicallyPrecedes(MetaRecords.number(UInt16(3))) { try ExpiryOrder(engine).write() }
         var batch = WriteBatch()
         batch.put(.meta, MetaRecords.format, current)
         try engine.commit(batch, .synced)

@@ -15,8 +15,7 @@ extension OrderStage {
         end.sequence += 1
         end.ordinal = 0
         let sequence = end.sequence
-        let ttl = slot.table.settings.defaultTTLSeconds
-        let expiresAt = ttl == 0 ? 0 : batch.now + ttl * 1_000
+        let expiresAt = expiry(of: operation, slot)
         EntityRecord.set(version: sequence, expiresAt: expiresAt, in: &operation.value)
         ChangeRecord.set(
             version: sequence, previous: isPresent ? before.version : 0, timestamp: batch.now, index: index, in: &operation.record
@@ -111,9 +110,11 @@ extension OrderStage {
             switch item.effect {
             case .put(let key, let value):
                 batch.bytes.put(.entities, key, value)
+                moveExpiry(item, to: EntityRecord.expiry(of: value))
                 change(item, keepsValues ? value : nil)
             case .delete(let key):
                 batch.bytes.delete(.entities, key)
+                moveExpiry(item, to: 0)
                 change(item, nil)
             case .meta(let rows): for row in rows { batch.bytes.put(.meta, row.key, row.value) }
             case .none: break

@@ -230,6 +230,7 @@ final class OrderStage: @unchecked Sendable {
             slot = slotsByName[operation.name.text]
             if let verdict = move(operation, to: slot, mayReturn) { return verdict }
         }
+        if operation.isSweep { return .done(orderSweep(operation, slot, index)) }
         let isPresent = operation.base.isPresent(at: batch.now)
         if let error = refusal(operation, isPresent) { return .failed(error) }
         if let verdict = operation.verdict { return .failed(verdict) }

@@ -98,7 +98,7 @@ struct PrepareStage: Sendable {
                 operation.verdict = error
             }
         }
-        let oldValue = keepsOldValues && isPresent ? state.value.map { EntityRecord.document(of: $0) } : nil
+        let oldValue = keepsOldValues && (isPresent || operation.isSweep) ? state.value.map { EntityRecord.document(of: $0) } : nil
         let isDelete = if case .delete = operation.kind { true } else { false }
         operation.record = ChangeRecord.data(
             table: table?.id ?? 0, pk: operation.pk, value: isDelete ? nil : EntityRecord.document(of: operation.value),

@@ -72,6 +72,12 @@ final class PreparedOperation: @unchecked Sendable {
     /// The primary key.
     var pk: ArraySlice<UInt8> { key[4...] }
 
+    /// Whether it removes an entity that has expired, and no other.
+    var isSweep: Bool {
+        guard case .delete = kind else { return false }
+        return cause == .ttl
+    }
+
     /// Whether the new value and record, and what happens to indexes, do not depend on the state before.
     var isIndependent: Bool {
         if case .patch = kind { return false }

@@ -19,6 +19,7 @@ struct Salvage {
         if let end = try snapshot.get(.meta, MetaRecords.last) { state.end = try LogEnd(end) }
         if let epochs = try snapshot.get(.meta, MetaRecords.epochs) { state.epochs = try Epoch.decode(epochs) }
         state.cursorKey = try snapshot.get(.meta, MetaRecords.cursorKey) ?? Digest.random(32)
+        state.clock = try snapshot.get(.meta, MetaRecords.clock).map { bytes throws(ThemisError) in try ExpiryClock.Record(bytes) }
         state.catalog = try OpenedState.readCatalog(snapshot)
         let newest = try takeCounts(&state.catalog)
         let last = max(state.end.sequence, given, newest, try lastChange(), state.epochs.last?.first ?? 0)
@@ -30,6 +31,7 @@ struct Salvage {
         state.end.timestamp = max(now, try newestTimestamp())
         state.oldest = first
         state.idempotency = try countKeys()
+        try ExpiryOrder(engine).write()
         var batch = WriteBatch()
         try beginIndexes(&state, &batch, now: now)
         try write(state, engine, &batch)
@@ -43,7 +45,7 @@ struct Salvage {
         if try cursor.advance(), cursor.key.count >= 4 {
             state.catalog.nextIndex = max(state.catalog.nextIndex, cursor.key.load(UInt32.self, at: 0) &+ 1)
         }
-        batch.deleteRange(.indexes, from: [], to: [0xFF, 0xFF, 0xFF, 0xFF])
+        batch.deleteRange(.indexes, from: IndexKey.lowerBound(1), to: [0xFF, 0xFF, 0xFF, 0xFF])
         for table in state.catalog.byID.values.sorted(by: { $0.id < $1.id }) where !table.indexes.isEmpty {
             var indexes: [Index] = []
             for index in table.indexes.all {
@@ -58,7 +60,7 @@ struct Salvage {
                 state.catalog.nextIndex += 1
                 indexes.append(successor)
                 let record = IndexBuildRecord(
-                    of: successor, kind: .rebuild, table: table.id, now: now,
+                    of: successor, kind: index.state == .building ? .create : .rebuild, table: table.id, now: now,
                     total: table.counters.entities.load(ordering: .relaxed))
                 batch.put(.meta, MetaRecords.job(Digest.hex(Digest.random(8))), record.encoded())
             }

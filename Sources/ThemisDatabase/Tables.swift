@@ -82,6 +82,7 @@ extension OrderStage {
         batch.bytes.deleteRange(.entities, from: EntityRecord.lowerBound(table: id), to: EntityRecord.upperBound(table: id))
         batch.bytes.delete(.meta, MetaRecords.count(id))
         for index in slot.table.indexes.all { removeEntries(of: index) }
+        batch.bytes.deleteRange(.indexes, from: ExpiryKey.lowerBound(table: id), to: ExpiryKey.lowerBound(table: id + 1))
         batch.bytes.put(
             .meta, MetaRecords.retired(id),
             TableRecord.encode(TableCatalog.Retired(name: slot.table.name, sequence: end.sequence)))

@@ -87,6 +87,13 @@ import ThemisTelemetry
         try await JobRoutes(gateway: gateway).answer(response.job, exchange)
     }
 
+    /// POST `/admin/ttl/cleanup`.
+    func ttlCleanup(_ exchange: HTTPExchange) async throws {
+        let request = try await request(exchange)
+        let response = try await gateway.placement.main.ttlCleanup(request, exchange.metadata())
+        try await JobRoutes(gateway: gateway).answer(response.job, exchange)
+    }
+
     /// What would be ignored must not be accepted.
     private func refuseIdempotencyKey(_ exchange: HTTPExchange) throws(ThemisError) {
         guard exchange.head.fields["idempotency-key"] != nil else { return }

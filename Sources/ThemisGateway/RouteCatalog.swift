@@ -104,6 +104,9 @@ import ThemisTelemetry
             Route(.post, "/admin/verify", .job, scope: .admin, summary: "Compare indexes with entities; look for gaps.") {
                 try await queries.verify($0)
             },
+            Route(.post, "/admin/ttl/cleanup", .job, scope: .admin, summary: "Remove entities that have expired.") {
+                try await queries.ttlCleanup($0)
+            },
         ]
     }
 

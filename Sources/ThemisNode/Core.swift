@@ -106,6 +106,7 @@ struct CoreSettings: Sendable {
     let feedRingBytes: Int
     let entityCacheBytes: Int
     let retention: ChangeRetention
+    let sweepMilliseconds: Int
 
     init(_ context: ServiceContext) {
         let configuration = context.configuration
@@ -130,6 +131,7 @@ struct CoreSettings: Sendable {
         retention = ChangeRetention(
             maxAgeMilliseconds: Int64(configuration[Settings.cdcRetentionHours]) * 3_600_000,
             maxBytes: UInt64(configuration[Settings.cdcRetentionBytes]))
+        sweepMilliseconds = configuration[Settings.sweepInterval] * 1_000
     }
 }
 

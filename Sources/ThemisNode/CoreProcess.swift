@@ -19,6 +19,7 @@ import ThemisTelemetry
     private let server: RPCServer
     private var upkeep: LoopTimer?
     private var retention: LoopTimer?
+    private var sweep: LoopTimer?
 
     init(_ context: ServiceContext) async throws {
         ProcessMemory.keepFreed()
@@ -78,12 +79,16 @@ import ThemisTelemetry
         let retention = LoopTimer { _ = core.pool.submit(.heavy) { core.applyRetention() } }
         retention.scheduleRepeating(milliseconds: Self.retentionMilliseconds)
         self.retention = retention
+        let sweep = LoopTimer { core.database.requestSweep() }
+        sweep.scheduleRepeating(milliseconds: core.settings.sweepMilliseconds)
+        self.sweep = sweep
     }
 
     /// Answers what is in flight, then closes the data.
     func drain() async {
         upkeep = nil
         retention = nil
+        sweep = nil
         service.finishLongPolls()
         await server.drain(graceMilliseconds: 2_500)
         server.stop()

@@ -81,6 +81,7 @@ import ThemisTelemetry
         case .indexRebuild: indexRebuild(call)
         case .indexReindex: indexReindex(call)
         case .verify: verify(call)
+        case .ttlCleanup: ttlCleanup(call)
         default: call.fail(ThemisError(.notImplemented, "method \(call.method.name) is not served by this core"))
         }
     }

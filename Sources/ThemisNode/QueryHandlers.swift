@@ -67,6 +67,21 @@ extension CoreService {
         }
     }
 
+    func ttlCleanup(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            var table: TableName?
+            var acceptsClock = false
+            if !request.text.isEmpty {
+                try JSONObjectReader.read(request.text) { (fields) throws(ThemisError) in
+                    if let name = fields.optionalString("table") { table = try TableName(validating: name) }
+                    acceptsClock = fields.optionalBool("accept_clock") ?? false
+                }
+            }
+            return JobResponse(job: JobMessage(try database.cleanExpired(table, acceptsClock: acceptsClock)))
+        }
+    }
+
     func indexReindex(_ call: RPCServerCall) {
         let database = core.database
         onPool(call) { (request: TextRequest, _) throws(ThemisError) in
@@ -100,9 +115,16 @@ enum IndexJSON {
             let table = try TableName(validating: fields.string("table"))
             let columns = try columns(&fields)
             let isUnique = fields.optionalBool("unique") ?? false
-            // The types of this version have no settings: every key in it is unknown.
-            _ = try fields.optionalObject("config") { _ in () }
-            return try IndexDefinition(table: table, type: fields.string("type"), columns: columns, isUnique: isUnique)
+            let type = fields.string("type")
+            // The other types have no settings: every key in it is unknown.
+            let settings = try fields.optionalObject("config") { (config) in
+                guard type == "ttl" else { return IndexSettings() }
+                return IndexSettings(
+                    ttlSeconds: config.optionalInteger("ttl_seconds", in: 1...Limits.ttlSeconds),
+                    isExpiryInColumn: config.optionalBool("expire_at") ?? false)
+            }
+            return try IndexDefinition(
+                table: table, type: type, columns: columns, isUnique: isUnique, settings: settings ?? IndexSettings())
         }
     }
 
@@ -163,7 +185,7 @@ enum IndexJSON {
             JSONMember("state", .string(info.isReplacement ? "rebuilding" : info.state.word)),
             JSONMember("entries", .integer(info.entries)), JSONMember("bytes", .integer(info.bytes)),
             JSONMember("created", .string(Timestamp.text(milliseconds: info.createdMilliseconds))),
-        ]
+        ] + info.definition.settings.members
     }
 
     static func value(_ info: IndexInfo) -> JSONValue { .object(members(info)) }

@@ -142,6 +142,8 @@ extension RPCMethod {
     public static let indexReindex = RPCMethod(86, "IndexReindex", .control, .admin)
     /// Compares indexes with entities and looks for gaps in the change log, as a job.
     public static let verify = RPCMethod(87, "Verify", .control, .admin)
+    /// Removes entities that have expired, as a job.
+    public static let ttlCleanup = RPCMethod(100, "TTLCleanup", .control, .admin)
 
     // Changefeed.
     /// Reads a page of change records, and waits for one when asked to.
@@ -185,7 +187,7 @@ extension RPCMethod {
         tableTruncate,
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
         flush, compact, spansPush, spansTake, query, indexCreate, indexDrop, indexList, indexStats, indexRebuild, indexReindex,
-        verify,
+        verify, ttlCleanup,
     ]
 
     /// By number, with nil in the gaps: asked for every request.

@@ -143,6 +143,13 @@ public enum Settings {
         "tracing.sample_ratio", .ratio, .value(.decimal(0.01)), hot: true,
         "Share of requests that are recorded when their caller does not say so; a caller's `traceparent` decides for itself.")
 
+    // Expiry.
+
+    /// How often expired entities are removed.
+    public static let sweepInterval = Setting<Int>(
+        "ttl.sweep_interval_seconds", .integer(1...86_400), .value(.integer(60)),
+        "Seconds between two sweeps, which remove entities that have expired. They are invisible before.")
+
     // Memory and disk.
 
     /// The memory budget.
@@ -193,7 +200,8 @@ public enum Settings {
         requestTimeout.row, logLevel.row, logFormat.row, logFile.row, logRotationSize.row, logMaxFiles.row, memoryLimit.row,
         storagePath.row,
         blockCacheSize.row, memtableSize.row, maxOpenFiles.row, compression.row, bottommostCompression.row, durability.row,
-        walDirectory.row, minFree.row, tracingEnabled.row, tracingServiceName.row, tracingEndpoint.row, tracingSampleRatio.row,
+        walDirectory.row, minFree.row, sweepInterval.row, tracingEnabled.row, tracingServiceName.row, tracingEndpoint.row,
+        tracingSampleRatio.row,
     ].sorted { $0.path < $1.path }
 
     private static let byPath: [String: SettingRow] = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })

@@ -148,6 +148,17 @@ extension Metric {
     public static let rocksdbCacheMisses = Metric(
         "rocksdb_block_cache_misses_total", .counter, "Blocks not found in the block cache.")
 
+    // Expiry.
+
+    /// Expired entities that are stored.
+    public static let ttlBacklog = Metric(
+        "themis_ttl_backlog_entities", .gauge, "Entities that have expired and are not swept yet, at the last look.")
+    /// Expired entities removed.
+    public static let ttlSwept = Metric("themis_ttl_swept_entities_total", .counter, "Expired entities removed by sweeps.")
+    /// Whether sweeps wait for an operator.
+    public static let ttlPaused = Metric(
+        "themis_ttl_sweep_paused", .gauge, "1 while nothing is swept because the wall clock leapt; see POST /admin/ttl/cleanup.")
+
     // Changefeed.
 
     /// Newest sequence.
@@ -252,6 +263,7 @@ extension Metric {
         rpcRequests, rpcBusy, rpcInFlight, rpcReceivedBytes, rpcSentBytes, rpcGarbageFrames,
         commitBatchRecords, commitSyncSeconds, commitRefused, commitStale,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,
+        ttlBacklog, ttlSwept, ttlPaused,
         changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats,
         changefeedLag,
         changefeedEvicted, changefeedFollowing, changefeedGaps, changefeedReadBacks,

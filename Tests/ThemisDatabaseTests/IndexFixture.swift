@@ -7,17 +7,21 @@ import ThemisTestKit
 
 extension DatabaseFixture {
     static func definition(
-        _ type: String, _ columns: String..., unique: Bool = false, table: String = "t"
+        _ type: String, _ columns: String..., unique: Bool = false, settings: IndexSettings = IndexSettings(), table: String = "t"
     ) throws -> IndexDefinition {
         try IndexDefinition(
-            table: TableName(validating: table), type: type, columns: columns.map { try JSONPath($0) }, isUnique: unique)
+            table: TableName(validating: table), type: type, columns: columns.map { try JSONPath($0) }, isUnique: unique,
+            settings: settings)
     }
 
     /// Makes an index and waits until it serves.
     @discardableResult
-    func index(_ type: String, _ columns: String..., unique: Bool = false, table: String = "t") throws -> IndexInfo {
+    func index(
+        _ type: String, _ columns: String..., unique: Bool = false, settings: IndexSettings = IndexSettings(), table: String = "t"
+    ) throws -> IndexInfo {
         let definition = try IndexDefinition(
-            table: TableName(validating: table), type: type, columns: columns.map { try JSONPath($0) }, isUnique: unique)
+            table: TableName(validating: table), type: type, columns: columns.map { try JSONPath($0) }, isUnique: unique,
+            settings: settings)
         let result = try database.createIndex(definition)
         if let job = result.job { try finish(job) }
         return result.index
@@ -67,7 +71,25 @@ extension DatabaseFixture {
 
     /// Index entries that are stored, of every index.
     func storedEntries() throws -> Int {
-        try engine.snapshot().scan(.indexes, from: [], to: nil, reverse: false).count()
+        try engine.snapshot().scan(.indexes, from: [0, 0, 0, 1], to: nil, reverse: false).count()
+    }
+
+    /// Keys in the order of expiry that are stored.
+    func storedExpiries() throws -> Int {
+        try engine.snapshot().scan(.indexes, from: [], to: [0, 0, 0, 1], reverse: false).count()
+    }
+
+    /// What a verification says.
+    func verification(repairs: Bool = false) throws -> String {
+        let job = try ended(database.verify(repairs: repairs))
+        #expect(job.state == .done)
+        try finishAllJobs()
+        return job.detail
+    }
+
+    /// Whether a verification finds nothing wrong.
+    func isSound() throws -> Bool {
+        try verification().contains(": 0 entries missing, 0 dangling, 0 indexes miscounted, 0 gaps")
     }
 }
 

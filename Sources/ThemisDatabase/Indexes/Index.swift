@@ -96,6 +96,8 @@ struct TableIndexes: Sendable {
     private let paths: [JSONPath]
     /// For each index, where its columns stand in `paths`.
     private let columns: [[Int]]
+    /// The TTL indexes.
+    private let expiring: [(place: Int, kind: TTLIndex)]
 
     static let none = TableIndexes([])
 
@@ -113,15 +115,29 @@ struct TableIndexes: Sendable {
         }
         self.paths = paths
         reader = JSONPathReader(paths)
+        expiring = indexes.enumerated().compactMap { place, index in (index.definition.kind as? TTLIndex).map { (place, $0) } }
     }
 
     var isEmpty: Bool { all.isEmpty }
 
-    /// The entries that a document is to have, by index.
+    /// The entries that a document is to have, by index, and when it expires.
     ///
     /// - Throws: `unprocessable` when a value cannot be indexed, `data_corrupt` for a damaged document.
+    func content(
+        of document: [UInt8], _ range: Range<Int>
+    ) throws(ThemisError) -> (entries: [[[UInt8]]], expiry: DocumentExpiry) {
+        let values = try values(of: document, range)
+        let entries = try entries(of: values, skipsUnfit: false)
+        var expiry = DocumentExpiry.never
+        for (place, kind) in expiring { expiry.join(try kind.expiry(of: columns[place].map { values[$0] })) }
+        return (entries, expiry)
+    }
+
+    /// The entries that a document is to have, by index.
+    ///
+    /// - Throws: as `content`.
     func entries(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [[[UInt8]]] {
-        try entries(of: document, range, skipsUnfit: false)
+        try entries(of: values(of: document, range), skipsUnfit: false)
     }
 
     /// The entries that a stored document has, by index. One that cannot be indexed has none: it is older than the index, which is being
@@ -129,11 +145,10 @@ struct TableIndexes: Sendable {
     ///
     /// - Throws: `data_corrupt` for a damaged document.
     func entriesKept(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [[[UInt8]]] {
-        try entries(of: document, range, skipsUnfit: true)
+        try entries(of: values(of: document, range), skipsUnfit: true)
     }
 
-    private func entries(of document: [UInt8], _ range: Range<Int>, skipsUnfit: Bool) throws(ThemisError) -> [[[UInt8]]] {
-        let values = try values(of: document, range)
+    private func entries(of values: [ColumnValues], skipsUnfit: Bool) throws(ThemisError) -> [[[UInt8]]] {
         var result: [[[UInt8]]] = []
         result.reserveCapacity(all.count)
         for (index, places) in zip(all, columns) {

@@ -12,8 +12,6 @@ extension Database {
     private static let pieceEntities = 512
     /// Documents of one piece, in bytes.
     private static let pieceBytes = 1 << 20
-    /// A pause before a refused piece is tried again, in milliseconds.
-    private static let pauseMilliseconds: Int64 = 50
     /// Rows of ended jobs that are kept.
     private static let keptRows = 100
 
@@ -31,7 +29,12 @@ extension Database {
         var record = record
         var failure: ThemisError?
         do throws(ThemisError) {
-            while try buildPiece(id, &record, progress) { progress.report(done: record.done, total: record.total) }
+            try takeUp(&record, progress)
+            var pace = Pace(published, telemetry.time)
+            while try buildPiece(id, &record, progress) {
+                progress.report(done: record.done, total: record.total)
+                pace.rest()
+            }
         } catch {
             // Interrupted by the end of the process: the row stays as it is, and the next open goes on.
             if board.isClosing { throw ThemisError(.cancelled, "the database is closing") }
@@ -95,8 +98,7 @@ extension Database {
             } catch {
                 // Too much waits for the disk, or it is full for now: the work is not lost by waiting.
                 guard error.code == .overloaded || error.code == .diskFull else { throw error }
-                let never = Monitor(())
-                _ = never.wait(milliseconds: Self.pauseMilliseconds) { _ -> Void? in nil }
+                Pace.pause(Self.refusedPauseMilliseconds)
             }
         }
     }

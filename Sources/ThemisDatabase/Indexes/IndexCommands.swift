@@ -19,11 +19,9 @@ extension OrderStage {
         if let slot = slotsByName[definition.table.text],
             let known = slot.table.indexes.all.first(where: { $0.definition.isSameIndex(as: definition) })
         {
-            guard known.definition.isUnique == definition.isUnique else {
+            guard known.definition.isEqual(to: definition) else {
                 throw ThemisError(
-                    .alreadyExists,
-                    "\(definition.name) has a \(definition.type) index that is \(known.definition.isUnique ? "" : "not ")unique; "
-                        + "drop it first",
+                    .alreadyExists, "\(definition.name) has a \(definition.type) index with another definition; drop it first",
                     members: [("index", .text(definition.name))])
             }
             return IndexCreation(index: known, table: slot.table, isNew: false, build: nil)
@@ -203,11 +201,13 @@ extension SystemText {
     /// `{"kind":…,"table":…,"generation":…,"type":…,"columns":[…],"unique":…}`
     static func index(_ kind: StaticString, _ index: Index) -> [UInt8] {
         let definition = index.definition
-        return JSONValue.object([
-            JSONMember("kind", .string("\(kind)")), JSONMember("table", .string(definition.table.text)),
-            JSONMember("generation", .integer(index.generation)), JSONMember("type", .string(definition.type)),
-            JSONMember("columns", .array(definition.columns.map { .string($0.text) })),
-            JSONMember("unique", .bool(definition.isUnique)),
-        ]).bytes
+        return JSONValue.object(
+            [
+                JSONMember("kind", .string("\(kind)")), JSONMember("table", .string(definition.table.text)),
+                JSONMember("generation", .integer(index.generation)), JSONMember("type", .string(definition.type)),
+                JSONMember("columns", .array(definition.columns.map { .string($0.text) })),
+                JSONMember("unique", .bool(definition.isUnique)),
+            ] + definition.settings.members
+        ).bytes
     }
 }

@@ -10,13 +10,17 @@ public struct IndexDefinition: Sendable {
     public let columns: [JSONPath]
     /// Whether no two entities may have the same values. A null or missing column never counts as the same.
     public let isUnique: Bool
+    /// What else was said.
+    public let settings: IndexSettings
     let kind: any IndexKind
 
     /// Proves a definition.
     ///
-    /// - Throws: `invalid_request` for an unknown type or columns that do not fit it; `not_implemented` for a type that this version
+    /// - Throws: `invalid_request` for an unknown type, or columns or settings that do not fit it; `not_implemented` for a type that this version
     ///   does not have.
-    public init(table: TableName, type: String, columns: [JSONPath], isUnique: Bool) throws(ThemisError) {
+    public init(
+        table: TableName, type: String, columns: [JSONPath], isUnique: Bool, settings: IndexSettings = IndexSettings()
+    ) throws(ThemisError) {
         guard let found = IndexCatalog.kind(type) else {
             if IndexCatalog.missing.contains(type) {
                 throw ThemisError(
@@ -30,7 +34,13 @@ public struct IndexDefinition: Sendable {
         self.type = type
         self.columns = columns
         self.isUnique = isUnique
-        kind = try found.init(columns: columns)
+        self.settings = settings
+        if found == TTLIndex.self {
+            kind = try TTLIndex(columns: columns, settings: settings)
+        } else {
+            guard settings.isEmpty else { throw Self.error("config", "a \(type) index has no settings") }
+            kind = try found.init(columns: columns)
+        }
         guard !isUnique || found.canBeUnique else { throw Self.error("unique", "a \(type) index cannot be unique") }
     }
 
@@ -40,6 +50,11 @@ public struct IndexDefinition: Sendable {
 
     /// The columns with `+` between them.
     public var name: String { columns.map(\.text).joined(separator: "+") }
+
+    /// Whether both are the same in everything.
+    func isEqual(to other: IndexDefinition) -> Bool {
+        isSameIndex(as: other) && isUnique == other.isUnique && settings == other.settings
+    }
 
     /// Whether both are the index of the same type on the same columns, of which there is one.
     func isSameIndex(as other: IndexDefinition) -> Bool { type == other.type && columns == other.columns && table == other.table }

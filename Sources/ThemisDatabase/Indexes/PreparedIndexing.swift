@@ -38,6 +38,8 @@ struct PreparedIndexing: Sendable {
     var checks: [UniqueCheck] = []
     /// Unique values that the state before had and the new one has not.
     var released: [(place: Int, key: RecentKey)] = []
+    /// When the new state expires by its indexes.
+    var expiry = DocumentExpiry.never
 }
 
 extension PrepareStage {
@@ -47,16 +49,17 @@ extension PrepareStage {
     func indexing(
         _ indexes: TableIndexes, pk: ArraySlice<UInt8>, from state: StoredState, to value: [UInt8], now: Int64
     ) throws(ThemisError) -> PreparedIndexing {
-        let after = value.isEmpty ? nil : try indexes.entries(of: value, EntityRecord.headerBytes..<value.count)
+        let after = value.isEmpty ? nil : try indexes.content(of: value, EntityRecord.headerBytes..<value.count)
         var before: [[[UInt8]]]?
         if state.isStored {
             guard let old = state.value else { preconditionFailure("the old value of an indexed entity is kept") }
             before = try indexes.entriesKept(of: old, EntityRecord.headerBytes..<old.count)
         }
         var result = PreparedIndexing()
+        if let after { result.expiry = after.expiry }
         for (place, index) in indexes.all.enumerated() {
             let old = before?[place] ?? []
-            let new = after?[place] ?? []
+            let new = after?.entries[place] ?? []
             let oldSet = Set(old)
             let newSet = Set(new)
             let isBuilding = index.state == .building

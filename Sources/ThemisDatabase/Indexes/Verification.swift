@@ -17,6 +17,12 @@ struct VerificationReport: Sendable {
     private var named: [String] = []
     /// Generations of indexes with a fault, by table.
     var faulty: [(table: TableName, generation: UInt32)] = []
+    /// Keys of the order of expiry that are missing or belong to nothing, as far as they are kept.
+    private(set) var faultyExpiries: [[UInt8]] = []
+
+    mutating func add(faultyExpiry key: [UInt8]) {
+        if faultyExpiries.count < Limits.faultyExpiries { faultyExpiries.append(key) }
+    }
 
     var faults: UInt64 { missing + dangling + miscounted + gaps }
 
@@ -38,11 +44,11 @@ extension Database {
     /// Entities whose entries are looked up together.
     private static let together = 128
 
-    /// Compares every index with the entities, both ways, its counts with its entries, and looks for gaps in the change log, as a job.
+    /// Compares every index and the order of expiry with the entities, both ways, the counts of indexes with its entries, and looks for gaps in the change log, as a job.
     ///
     /// Each table is read in one state, which pins it until the table is done. Writes go on.
     ///
-    /// - Parameter repairs: builds every index with a fault anew.
+    /// - Parameter repairs: builds every index with a fault anew, and mends the order of expiry.
     /// - Throws: `shutting_down`.
     public func verify(repairs: Bool) throws(ThemisError) -> Job {
         try startJob(kind: "verify", detail: "indexes and changefeed") { [weak self] progress throws(ThemisError) in
@@ -70,6 +76,7 @@ extension Database {
             telemetry.log.error("a verification found faults", [(.count, String(report.faults)), (.detail, report.text)])
         }
         guard repairs else { return }
+        try mend(report.faultyExpiries)
         for (table, generation) in report.faulty {
             let index = try indexes(table).first { $0.generation == generation }
             guard let index else { continue }
@@ -95,6 +102,7 @@ extension Database {
         var isAtEnd = false
         while !isAtEnd {
             var keys: [(place: Int, key: [UInt8])] = []
+            var expiries: [[UInt8]] = []
             var seen = 0
             while seen < Self.together {
                 guard try cursor.advance() else {
@@ -102,9 +110,11 @@ extension Database {
                     break
                 }
                 seen += 1
-                guard !ready.isEmpty else { continue }
                 let value = cursor.value
                 try EntityRecord.check(value)
+                let expiresAt = EntityRecord.expiry(of: value)
+                if expiresAt != 0 { expiries.append(ExpiryKey.key(entity: cursor.key, expiresAt: expiresAt)) }
+                guard !ready.isEmpty else { continue }
                 let pk = cursor.key[4...]
                 for (place, entries) in try indexes.entriesKept(of: value, EntityRecord.headerBytes..<value.count).enumerated() {
                     expected[place] += UInt64(entries.count)
@@ -115,6 +125,7 @@ extension Database {
                 missing[item.place] += 1
                 report.name("\(ready[item.place].definition.name) of \(table.name.text) misses an entry")
             }
+            try check(expiries: expiries, table, view, &report)
             report.entities += UInt64(seen)
             advance(report.entities)
             try view.check()
@@ -122,6 +133,7 @@ extension Database {
         for (place, index) in ready.enumerated() {
             try check(index, expected: expected[place], missing: missing[place], table, view, &report)
         }
+        try checkStrayExpiries(table, view, &report)
     }
 
     private func check(

@@ -122,6 +122,11 @@ extension RPCClient {
         try await call(.verify, metadata, request)
     }
 
+    /// Removes entities that have expired, as a job.
+    public func ttlCleanup(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> JobResponse {
+        try await call(.ttlCleanup, metadata, request)
+    }
+
     // MARK: Changefeed
 
     /// Reads a page of change records, and waits for one when asked to.
