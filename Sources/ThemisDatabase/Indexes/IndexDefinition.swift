@@ -16,8 +16,8 @@ public struct IndexDefinition: Sendable {
 
     /// Proves a definition.
     ///
-    /// - Throws: `invalid_request` for an unknown type, or columns or settings that do not fit it; `not_implemented` for a type that this version
-    ///   does not have.
+    /// - Throws: `invalid_request` for an unknown type, or columns or settings that do not fit it; `not_implemented` for a type that this
+    ///   version does not have.
     public init(
         table: TableName, type: String, columns: [JSONPath], isUnique: Bool, settings: IndexSettings = IndexSettings()
     ) throws(ThemisError) {

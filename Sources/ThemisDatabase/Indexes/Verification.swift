@@ -44,7 +44,8 @@ extension Database {
     /// Entities whose entries are looked up together.
     private static let together = 128
 
-    /// Compares every index and the order of expiry with the entities, both ways, the counts of indexes with its entries, and looks for gaps in the change log, as a job.
+    /// Compares every index and the order of expiry with the entities, both ways, the counts of indexes with their entries, and looks for
+    /// gaps in the change log, as a job.
     ///
     /// Each table is read in one state, which pins it until the table is done. Writes go on.
     ///
