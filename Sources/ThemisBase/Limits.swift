@@ -42,6 +42,24 @@ public enum Limits {
     public static let geoRanges = 64
     /// The radius of a circle on the earth, in metres: no two points are farther apart.
     public static let geoRadiusMeters = 20_037_509
+    /// The name of a vertex: the key of an entity fits.
+    public static let vertexBytes = tableNameBytes + 1 + primaryKeyBytes
+    /// The type of an edge: it stands in keys.
+    public static let edgeTypeBytes = 256
+    /// The weight of an edge: sums of many are still exact when they are whole.
+    public static let edgeWeight = 1 << 53
+    /// Edges between the start of a walk and its farthest vertex.
+    public static let graphDepth = 64
+    /// Vertices that one walk may reach: each is kept, some 300 bytes.
+    public static let graphVertices = 200_000
+    /// Vertices that one walk may reach at one depth.
+    public static let graphFrontier = 100_000
+    /// Edges that one walk may look at.
+    public static let graphEdges = 2_000_000
+    /// Vertices that one answer about a graph may ask for.
+    public static let graphRows = 10_000
+    /// Types of edges that one walk may name: each is a look into the index for every vertex.
+    public static let graphTypes = 64
     /// Rows that one page of a query may ask for.
     public static let queryRows = 10_000
     /// Tests in one list of a query, and values of one `in`.

@@ -178,6 +178,36 @@ public enum OrderedCoding {
         }
     }
 
+    /// The number that `reader` stands at; nil when it stands at no number.
+    public static func number(from reader: inout ByteReader) -> OrderedNumber? {
+        reader.byte() == Tag.number ? OrderedNumber(from: &reader) : nil
+    }
+
+    /// Goes behind a null; false, without moving, when `reader` stands at none.
+    public static func takeNull(_ reader: inout ByteReader) -> Bool {
+        var ahead = reader
+        guard ahead.byte() == Tag.null else { return false }
+        reader = ahead
+        return true
+    }
+
+    /// Goes behind the string that `reader` stands at; false when it stands at no string.
+    public static func skipString(_ reader: inout ByteReader) -> Bool { reader.byte() == Tag.string && skipText(&reader) }
+
+    /// The text of a string in its coding.
+    public static func text(of coding: ArraySlice<UInt8>) -> [UInt8] {
+        // Between the tag and the two bytes of the end.
+        let escaped = coding.dropFirst().dropLast(2)
+        guard escaped.contains(0) else { return Array(escaped) }
+        var text: [UInt8] = []
+        var isBehindZero = false
+        for byte in escaped {
+            if !isBehindZero { text.append(byte) }
+            isBehindZero = byte == 0 && !isBehindZero
+        }
+        return text
+    }
+
     /// Goes behind the coding that `reader` stands at; false when the bytes are no coding.
     public static func skip(_ reader: inout ByteReader) -> Bool {
         var open = 0

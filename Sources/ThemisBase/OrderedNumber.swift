@@ -66,6 +66,15 @@ public enum OrderedNumber: Sendable, Hashable {
     /// Whether it is beyond every double, so that its value is lost.
     public var isInfinite: Bool { if case .double(let value) = self { value.isInfinite } else { false } }
 
+    /// The nearest double.
+    public var double: Double {
+        switch self {
+        case .signed(let value): Double(value)
+        case .unsigned(let value): Double(value)
+        case .double(let value): value
+        }
+    }
+
     /// The shortest spelling with this value; of an infinity one that reads as it again.
     public var spelling: String {
         switch self {

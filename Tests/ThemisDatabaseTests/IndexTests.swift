@@ -60,7 +60,7 @@ import ThemisTestKit
     // What now holds: unknown types are refused, and those of later versions say so.
     @Test func `an unknown type is refused`() {
         #expect(errorCode { _ = try DatabaseFixture.definition("equalty", "a") } == .invalidRequest)
-        for type in ["edge", "fulltext", "vector"] {
+        for type in ["fulltext", "vector"] {
             #expect(errorCode { _ = try DatabaseFixture.definition(type, "a") } == .notImplemented)
         }
         #expect(errorCode { _ = try DatabaseFixture.definition("composite", "a") } == .invalidRequest)

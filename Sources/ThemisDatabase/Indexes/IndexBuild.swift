@@ -24,7 +24,8 @@ extension Database {
         return job
     }
 
-    private func build(_ id: String, _ record: IndexBuildRecord, _ progress: JobProgress) throws(ThemisError) {
+    /// Builds an index on this thread, and ends the build.
+    func build(_ id: String, _ record: IndexBuildRecord, _ progress: JobProgress) throws(ThemisError) {
         let started = telemetry.time.monotonicMilliseconds()
         var record = record
         var failure: ThemisError?

@@ -44,6 +44,9 @@ public struct IndexDefinition: Sendable {
         guard !isUnique || found.canBeUnique else { throw Self.error("unique", "a \(type) index cannot be unique") }
     }
 
+    /// The columns that every index of a type has; nil when they are to be given.
+    public static func fixedColumns(of type: String) -> [JSONPath]? { type == EdgeIndex.word ? EdgeIndex.columns : nil }
+
     static func error(_ field: String, _ message: String) -> ThemisError {
         ThemisError(.invalidRequest, "\(field): \(message)", fields: [FieldError(field, message)])
     }

@@ -47,11 +47,11 @@ protocol IndexKind: Sendable {
 /// The one list of index types.
 enum IndexCatalog {
     static let kinds: [any IndexKind.Type] = [
-        EqualityIndex.self, RangeIndex.self, CompositeIndex.self, SparseIndex.self, GeoIndex.self, TTLIndex.self,
+        EqualityIndex.self, RangeIndex.self, CompositeIndex.self, SparseIndex.self, GeoIndex.self, TTLIndex.self, EdgeIndex.self,
     ]
 
     /// Types of the public interface that this version does not have.
-    static let missing = ["edge", "fulltext", "vector"]
+    static let missing = ["fulltext", "vector"]
 
     static func kind(_ word: String) -> (any IndexKind.Type)? { kinds.first { $0.word == word } }
 

@@ -91,10 +91,13 @@ extension Database {
         }
     }
 
-    private func check(
-        _ table: Table, _ view: ReadView, _ report: inout VerificationReport, _ advance: (UInt64) -> Void
+    /// Compares the indexes of one table with its entities.
+    ///
+    /// - Parameter only: the one index that is meant; nil for all.
+    func check(
+        _ table: Table, _ view: ReadView, _ report: inout VerificationReport, only: UInt32? = nil, _ advance: (UInt64) -> Void
     ) throws(ThemisError) {
-        let ready = table.indexes.all.filter { $0.state == .ready }
+        let ready = table.indexes.all.filter { $0.state == .ready && (only == nil || only == $0.generation) }
         let indexes = TableIndexes(ready)
         var expected = [UInt64](repeating: 0, count: ready.count)
         var missing = expected

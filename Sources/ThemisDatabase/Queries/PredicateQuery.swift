@@ -50,7 +50,10 @@ enum PredicateQuery {
 
     // MARK: Tests
 
-    private static func predicate(_ fields: inout JSONObjectReader, depth: Int) throws(ThemisError) -> Condition {
+    /// Reads one predicate, or `or` and `and` of some.
+    ///
+    /// - Throws: `invalid_request`, `unknown_parameter`.
+    static func predicate(_ fields: inout JSONObjectReader, depth: Int) throws(ThemisError) -> Condition {
         guard depth <= Limits.queryDepth else {
             throw ThemisError(.invalidRequest, "predicates are nested more than \(Limits.queryDepth) levels deep")
         }
