@@ -56,6 +56,8 @@ public enum Limits {
     public static let graphFrontier = 100_000
     /// Edges that one walk may look at.
     public static let graphEdges = 2_000_000
+    /// Edges that have expired and are not swept yet, as many as a walk keeps in mind; if there are more it reads each edge.
+    public static let graphExpired = 10_000
     /// Vertices that one answer about a graph may ask for.
     public static let graphRows = 10_000
     /// Types of edges that one walk may name: each is a look into the index for every vertex.

@@ -10,7 +10,7 @@ import ThemisTelemetry
         let set = SetRoutes(gateway: gateway)
         return OperationsRoutes.routes(
             uptimeSeconds: { gateway.process.uptimeSeconds }, missing: { gateway.missing }, health: { await set.health() })
-            + operations(gateway) + entities(gateway) + tables(gateway) + queries(gateway) + jobs(gateway)
+            + operations(gateway) + entities(gateway) + tables(gateway) + queries(gateway) + graphs(gateway) + jobs(gateway)
     }
 
     private static func operations(_ gateway: Gateway) -> [Route] {
@@ -107,6 +107,33 @@ import ThemisTelemetry
             Route(.post, "/admin/ttl/cleanup", .job, scope: .admin, summary: "Remove entities that have expired.") {
                 try await queries.ttlCleanup($0)
             },
+        ]
+    }
+
+    private static func graphs(_ gateway: Gateway) -> [Route] {
+        let graphs = GraphRoutes(gateway: gateway)
+        return [
+            Route(.post, "/graph/edge", scope: .dataWrite, parameters: ["table"], summary: "Create or replace an edge.") {
+                try await graphs.putEdge($0)
+            },
+            Route(.delete, "/graph/edge/{id*}", scope: .dataWrite, parameters: ["table"], summary: "Delete an edge.") {
+                try await graphs.deleteEdge($0)
+            },
+            Route(
+                .get, "/graph/neighbors/{vertex*}", scope: .dataRead,
+                parameters: ["direction", "type", "limit", "at", "table", "min_sequence"], summary: "The edges of a vertex."
+            ) { try await graphs.neighbors($0) },
+            Route(
+                .post, "/graph/traverse", scope: .dataRead, parameters: ["min_sequence"], summary: "The vertices around one, nearest first."
+            ) { try await graphs.traverse($0) },
+            Route(
+                .post, "/graph/shortest_path", scope: .dataRead, parameters: ["min_sequence"],
+                summary: "The shortest way between two vertices."
+            ) { try await graphs.shortestPath($0) },
+            Route(
+                .post, "/admin/graph/rebuild-topology", .job, scope: .admin,
+                summary: "Compare adjacency with the edges; build it anew."
+            ) { try await graphs.rebuild($0) },
         ]
     }
 

@@ -82,6 +82,11 @@ import ThemisTelemetry
         case .indexReindex: indexReindex(call)
         case .verify: verify(call)
         case .ttlCleanup: ttlCleanup(call)
+        case .edgePut: edgePut(call)
+        case .graphNeighbors: graphNeighbors(call)
+        case .graphTraverse: graphTraverse(call)
+        case .graphShortestPath: graphShortestPath(call)
+        case .graphRebuild: graphRebuild(call)
         default: call.fail(ThemisError(.notImplemented, "method \(call.method.name) is not served by this core"))
         }
     }

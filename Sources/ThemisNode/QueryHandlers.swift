@@ -154,8 +154,11 @@ enum IndexJSON {
     }
 
     /// `column`, or `columns`. Several columns may also stand in `column` with `+` between them, as indexes are named.
+    ///
+    /// An edge index has always the same, and need not name them.
     private static func columns(_ fields: inout JSONObjectReader) throws(ThemisError) -> [JSONPath] {
         let texts: [String]
+        if !fields.has("column"), !fields.has("columns"), let columns = fixedColumns(&fields) { return columns }
         if fields.has("columns") {
             if fields.has("column") { fields.refuse("column", "is given together with columns") }
             _ = fields.optionalValue("column")
@@ -175,6 +178,10 @@ enum IndexJSON {
             throw ThemisError(.invalidRequest, "column: name the column that is meant, or several in columns")
         }
         return columns
+    }
+
+    private static func fixedColumns(_ fields: inout JSONObjectReader) -> [JSONPath]? {
+        fields.optionalString("type").flatMap { IndexDefinition.fixedColumns(of: $0) }
     }
 
     private static func members(_ info: IndexInfo) -> [JSONMember] {

@@ -145,6 +145,18 @@ extension RPCMethod {
     /// Removes entities that have expired, as a job.
     public static let ttlCleanup = RPCMethod(100, "TTLCleanup", .control, .admin)
 
+    // Graphs.
+    /// Puts an edge: an entity of a table with an edge index.
+    public static let edgePut = RPCMethod(96, "EdgePut", .write, .dataWrite)
+    /// Reads the edges of a vertex.
+    public static let graphNeighbors = RPCMethod(97, "GraphNeighbors", .read, .dataRead)
+    /// Walks from a vertex.
+    public static let graphTraverse = RPCMethod(98, "GraphTraverse", .read, .dataRead)
+    /// Looks for the shortest way between two vertices.
+    public static let graphShortestPath = RPCMethod(99, "GraphShortestPath", .read, .dataRead)
+    /// Compares adjacency with the edges and builds it anew, as a job.
+    public static let graphRebuild = RPCMethod(104, "GraphRebuild", .control, .admin)
+
     // Changefeed.
     /// Reads a page of change records, and waits for one when asked to.
     public static let changesRead = RPCMethod(40, "ChangesRead", .read, .cdcRead, also: [.changefeed], isEndless: true)
@@ -187,7 +199,7 @@ extension RPCMethod {
         tableTruncate,
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
         flush, compact, spansPush, spansTake, query, indexCreate, indexDrop, indexList, indexStats, indexRebuild, indexReindex,
-        verify, ttlCleanup,
+        verify, ttlCleanup, edgePut, graphNeighbors, graphTraverse, graphShortestPath, graphRebuild,
     ]
 
     /// By number, with nil in the gaps: asked for every request.

@@ -12,6 +12,7 @@ import ThemisTestKit
     /// A path that the pattern of `route` matches and that exists in the fake core.
     private static func path(_ route: Route) -> String {
         let path = route.label.replacing("{key}", with: "t:1").replacing("{table}", with: "t").replacing("{id}", with: "job-1")
+            .replacing("{vertex}", with: "v:1")
         return route.pattern == "/entities" && route.method != .post ? path + "?table=t" : path
     }
 

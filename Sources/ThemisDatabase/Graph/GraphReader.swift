@@ -19,6 +19,8 @@ final class GraphReader {
     let index: Index
     let rule: EdgeRule
     private let condition: ConditionEvaluator?
+    /// The primary keys of edges that have expired and are still stored; nil when they are too many to be kept.
+    private let expired: Set<ArraySlice<UInt8>>?
     /// Edges looked at.
     private(set) var edgesRead: UInt64 = 0
     private var tables: [String: UInt32?] = [:]
@@ -39,6 +41,20 @@ final class GraphReader {
         }
         self.index = index
         condition = rule.condition.isTrivial ? nil : ConditionEvaluator(rule.condition)
+        expired = try Self.expired(view, table)
+    }
+
+    /// What has expired and is not swept yet: mostly nothing, and one look tells.
+    private static func expired(_ view: ReadView, _ table: Table) throws(ThemisError) -> Set<ArraySlice<UInt8>>? {
+        let cursor = try view.snapshot.scan(
+            .indexes, from: ExpiryKey.lowerBound(table: table.id), to: ExpiryKey.upperBound(table: table.id, now: view.now),
+            reverse: false)
+        var found: Set<ArraySlice<UInt8>> = []
+        while try cursor.advance() {
+            guard found.count < Limits.graphExpired else { return nil }
+            found.insert(try ExpiryKey.parts(of: cursor.key).entity[4...])
+        }
+        return found
     }
 
     /// The edges of a vertex.
@@ -57,9 +73,11 @@ final class GraphReader {
 
     /// Those of `edges` whose entities are there and pass the tests.
     func passing(_ edges: [EdgeEntry]) throws(ThemisError) -> [EdgeEntry] {
-        let values = try edgeValues(edges)
+        var kept = edges
+        if let expired, !expired.isEmpty { kept.removeAll { expired.contains($0.pk) } }
+        guard condition != nil || expired == nil else { return kept }
         var result: [EdgeEntry] = []
-        for (edge, value) in zip(edges, values) {
+        for (edge, value) in zip(kept, try edgeValues(kept)) {
             guard let value else { continue }
             if let condition, try !condition.holds(for: value, EntityRecord.headerBytes..<value.count) { continue }
             result.append(edge)

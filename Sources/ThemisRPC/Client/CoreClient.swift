@@ -127,6 +127,33 @@ extension RPCClient {
         try await call(.ttlCleanup, metadata, request)
     }
 
+    // MARK: Graphs
+
+    /// Puts an edge.
+    public func edgePut(_ request: WriteRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> WriteResponse {
+        try await call(.edgePut, metadata, request)
+    }
+
+    /// Reads the edges of a vertex; both are JSON.
+    public func graphNeighbors(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.graphNeighbors, metadata, request)
+    }
+
+    /// Walks from a vertex; both are JSON.
+    public func graphTraverse(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.graphTraverse, metadata, request)
+    }
+
+    /// Looks for the shortest way between two vertices; both are JSON.
+    public func graphShortestPath(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.graphShortestPath, metadata, request)
+    }
+
+    /// Compares adjacency with the edges and builds it anew, as a job.
+    public func graphRebuild(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> JobResponse {
+        try await call(.graphRebuild, metadata, request)
+    }
+
     // MARK: Changefeed
 
     /// Reads a page of change records, and waits for one when asked to.

@@ -1,0 +1,55 @@
+import ThemisBase
+import ThemisDatabase
+import ThemisRPC
+
+/// Graphs. Their bodies are JSON: what they say is proved in the database, once.
+extension CoreService {
+    /// As a write, for a table that must have an edge index.
+    func edgePut(_ call: RPCServerCall) {
+        let database = core.database
+        submit(call) { (request: WriteRequest, context) throws(ThemisError) in
+            let write = try Self.writeContext(call, context, fingerprint: request.fingerprint)
+            database.putEdge(try WriteOperation(request.operation), write) { result in
+                switch result {
+                case .success(let answer): call.reply(WriteResponse(result: .init(answer)))
+                case .failure(let error): call.reply(failing: error)
+                }
+            }
+        }
+    }
+
+    func graphNeighbors(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, context) throws(ThemisError) in
+            TextResponse(text: try database.neighbors(request.text, context))
+        }
+    }
+
+    func graphTraverse(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, context) throws(ThemisError) in
+            TextResponse(text: try database.traverse(request.text, context))
+        }
+    }
+
+    func graphShortestPath(_ call: RPCServerCall) {
+        let database = core.database
+        read(call) { (request: TextRequest, context) throws(ThemisError) in
+            TextResponse(text: try database.shortestPath(request.text, context))
+        }
+    }
+
+    func graphRebuild(_ call: RPCServerCall) {
+        let database = core.database
+        onPool(call) { (request: TextRequest, _) throws(ThemisError) in
+            var table: TableName?
+            if !request.text.isEmpty {
+                table = try JSONObjectReader.read(request.text) { (fields) throws(ThemisError) in
+                    guard let name = fields.optionalString("table") else { return nil }
+                    return try TableName(validating: name)
+                }
+            }
+            return JobResponse(job: JobMessage(try database.rebuildTopology(table)))
+        }
+    }
+}
