@@ -194,6 +194,8 @@ int themis_epoll_watch(int epoll, int fd, uint64_t token, int writable, int know
     return epoll_ctl(epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
 }
 
+int themis_epoll_forget(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
+
 int themis_epoll_ready(int epoll, uint64_t *tokens, uint8_t *states, int count) {
     struct epoll_event events[256];
     int ready = epoll_wait(epoll, events, count < 256 ? count : 256, 0);

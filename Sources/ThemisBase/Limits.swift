@@ -119,8 +119,9 @@ public enum Limits {
     public static let headerMilliseconds = 10_000
     /// Time for the body of one unary request, in milliseconds.
     public static let bodyMilliseconds = 30_000
-    /// Connections that one pass of the clocks ends at once: each costs an answer and mostly a new connection, and everyone else waits.
-    public static let connectionEnds = 16
+    /// Connections that the clocks end at once, before a pause of two milliseconds: each costs an answer and mostly a new connection, and
+    /// everyone else waits.
+    public static let connectionEnds = 2
     /// Idle time of a kept-alive connection, in milliseconds.
     public static let keepAliveMilliseconds = 75_000
     /// Idle time of a streamed request body, in milliseconds.
@@ -145,6 +146,11 @@ public enum Limits {
     /// Requests of one process that wait for their answers, streams and long polls apart: what waits longer than its caller is work for
     /// nothing. The process refuses more, and answers for its own health at once all the time.
     public static let httpRequestsInProgress = 4_096
+    /// Refusals that one process sends in a second for want of room; further ones wait for their turn, and their connections with them. At
+    /// some ten microseconds each they leave most of the time to what is admitted, however often clients ask again.
+    public static let httpRefusalsPerSecond = 10_000
+    /// New connections that are read ahead of others until they have asked for the first time: the newest ones. Operators have few.
+    public static let newcomers = 64
     /// Body bytes of such requests that one process holds, in all.
     public static let httpBodyBytes = 256 << 20
     /// Body bytes kept for a handler that has not asked for them yet; then reading pauses.

@@ -14,12 +14,15 @@ public import ThemisTelemetry
     private let counters: FeedCounters
     private(set) var ring: FeedRing
     /// The epoch of the core's history; empty until the core was reached.
-    public private(set) var epoch = ""
+    public private(set) var epoch = "" {
+        didSet { if epoch != epochName.text { epochName = EpochName(epoch) } }
+    }
+    private var epochName = EpochName("")
     /// The oldest sequence that the core still holds.
     public internal(set) var oldest: SequenceNumber = 0
     private var subscribers: [Subscriber] = []
     /// What the newest subscriber wants: most want the same, and share it.
-    private var wanted = SharedSubscription(Subscription())
+    private var wanted: SharedSubscription?
     private var follower: Task<Void, Never>?
     private var isStarted = false
     private var rest: LoopTimer?
@@ -270,17 +273,27 @@ public import ThemisTelemetry
     ) -> Subscriber {
         let lifetime = Int64(maxSeconds ?? options.rotationSeconds) * 1_000
         let jitter = maxSeconds == nil ? Int64(random.next() % UInt64(max(1, lifetime * 2 / 5))) - lifetime / 5 : 0
-        if self.wanted.value != subscription { self.wanted = SharedSubscription(subscription) }
+        let start = Subscriber.Place(epoch: position == nil || wanted.isEmpty ? epoch : wanted, position: position ?? ring.latest)
         let subscriber = Subscriber(
-            feed: self, sink: sink, wanted: self.wanted, position: position ?? ring.latest,
-            epoch: position == nil || wanted.isEmpty ? epoch : wanted, startsAtNewest: position == nil, now: now,
-            expires: now + lifetime + jitter)
+            sink: sink, wanted: shared(subscription, from: start), position: start.position, epoch: name(of: start.epoch),
+            startsAtNewest: position == nil, now: now, expires: now + lifetime + jitter)
         subscriber.index = subscribers.count
         subscribers.append(subscriber)
         counters.subscribers.set(Double(subscribers.count))
         if ticker == nil { startTicker() }
         return subscriber
     }
+
+    private func shared(_ subscription: Subscription, from start: Subscriber.Place) -> SharedSubscription {
+        if subscription.passedOrdinal > 0 { return SharedSubscription(subscription, feed: self, start: start) }
+        if let wanted, wanted.value == subscription { return wanted }
+        let made = SharedSubscription(subscription, feed: self)
+        wanted = made
+        return made
+    }
+
+    /// The name of an epoch, shared by all who are in the current one.
+    func name(of epoch: String) -> EpochName { epoch == epochName.text ? epochName : EpochName(epoch) }
 
     /// Says hello, and serves what the subscriber lacks.
     func greet(_ subscriber: Subscriber) {

@@ -2,52 +2,14 @@ import ThemisBase
 import ThemisNet
 import ThemisRPC
 
-/// A subscription that many subscribers have.
-final class SharedSubscription: Sendable {
-    let value: Subscription
-
-    init(_ value: Subscription) { self.value = value }
-}
-
-/// Which records a subscriber wants and how they look.
-struct Subscription: Sendable, Equatable {
-    var filter = ChangesFilter()
-    var format = EventFormat.standard
-    var heartbeatMilliseconds: Int64 = 15_000
-    /// The last system record at the position where the reader goes on that it has seen; 0 for none.
-    var passedOrdinal: UInt32 = 0
-
-    /// Whether ready-made frames of the ring serve this subscriber.
-    var isPlain: Bool { format == .standard && !isFiltered }
-
-    /// Whether records are left out.
-    var isFiltered: Bool { !filter.table.isEmpty || !filter.keyPrefix.isEmpty || !filter.kinds.isEmpty }
-
-    /// System records and old values are not in the ring: such a subscriber reads from the core.
-    var needsReadBack: Bool { filter.kinds.contains(.system) || format.includesOldValue }
-
-    /// Whether `change`, of the ring, is wanted.
-    func wants(_ change: ChangeMessage) -> Bool {
-        if !filter.kinds.isEmpty, filter.kinds.isDisjoint(with: change.kind) { return false }
-        if !filter.table.isEmpty, filter.table != change.table { return false }
-        guard !filter.keyPrefix.isEmpty else { return true }
-        let table = change.table.utf8.count
-        let prefix = filter.keyPrefix.utf8
-        // Compares with `table:pk` without building it.
-        if prefix.count <= table { return change.table.utf8.starts(with: prefix) }
-        guard prefix.starts(with: change.table.utf8) else { return false }
-        let rest = prefix.dropFirst(table)
-        return rest.first == 0x3A && change.pk.utf8.starts(with: rest.dropFirst())
-    }
-}
-
 /// One open event stream: a cursor, not a queue.
 ///
 /// What it lacks lies in the ring or in the core; its own memory is this object, and at most the rest of one block (shared with the ring).
-/// Ten thousand of them idle in a process: what only a slow one needs lies in `Arrears`.
+/// Ten thousand of them idle in a process, in 88 bytes each: what only a slow one needs lies in `Arrears`, what many have in common in
+/// `SharedSubscription`.
 @NetLoop final class Subscriber {
     /// What a subscriber waits for.
-    enum State {
+    enum State: UInt8 {
         /// For the next record, or for a page from the core while `readBack` runs.
         case live
         /// For the kernel to take more bytes.
@@ -66,18 +28,17 @@ struct Subscription: Sendable, Equatable {
 
     private let wanted: SharedSubscription
     private let sink: any EventSink
-    private unowned let feed: Feed
+    private var feed: Feed { wanted.feed }
     private var arrears: Arrears?
     /// The last sequence that was handed on, or passed over by the filter.
     private(set) var position: SequenceNumber
     /// The epoch that `position` counts in; empty until the core was reached.
-    private(set) var epoch: String
-    /// Where the reader went on.
-    private let start: Place
+    var epoch: String { epochName.text }
+    private var epochName: EpochName
     /// The last position that the client knows by an id.
     private var told: SequenceNumber
-    private var nextHeartbeat: Int64
-    private let expires: Int64
+    private var nextHeartbeat: NearTime
+    private let expires: NearTime
     private var slot: Int32 = 0
     /// Whether the client asked for what comes next, whatever came before.
     let startsAtNewest: Bool
@@ -90,19 +51,17 @@ struct Subscription: Sendable, Equatable {
     }
 
     init(
-        feed: Feed, sink: any EventSink, wanted: SharedSubscription, position: SequenceNumber, epoch: String,
+        sink: any EventSink, wanted: SharedSubscription, position: SequenceNumber, epoch: EpochName,
         startsAtNewest: Bool, now: Int64, expires: Int64
     ) {
-        self.feed = feed
         self.sink = sink
         self.wanted = wanted
         self.position = position
-        self.epoch = epoch
+        epochName = epoch
         self.startsAtNewest = startsAtNewest
-        start = Place(epoch: epoch, position: position)
         told = position
-        nextHeartbeat = now + wanted.value.heartbeatMilliseconds
-        self.expires = expires
+        nextHeartbeat = NearTime(now + wanted.value.heartbeatMilliseconds)
+        self.expires = NearTime(expires)
     }
 
     /// What it wants.
@@ -131,7 +90,7 @@ struct Subscription: Sendable, Equatable {
 
     /// The id of the position.
     var identifier: EventIdentifier {
-        EventIdentifier(epoch: epoch, sequence: position, ordinal: place == start ? subscription.passedOrdinal : 0)
+        EventIdentifier(epoch: epoch, sequence: position, ordinal: isAtStart ? subscription.passedOrdinal : 0)
     }
 
     /// Sends `frames` behind what is pending, whatever the position.
@@ -214,7 +173,7 @@ struct Subscription: Sendable, Equatable {
         inArrears.blockedSince = feed.now
     }
 
-    private func touch() { nextHeartbeat = feed.now + subscription.heartbeatMilliseconds }
+    private func touch() { nextHeartbeat = NearTime(feed.now + subscription.heartbeatMilliseconds) }
 
     // MARK: Reading back
 
@@ -225,6 +184,8 @@ struct Subscription: Sendable, Equatable {
     }
 
     var place: Place { Place(epoch: epoch, position: position) }
+
+    private var isAtStart: Bool { wanted.start.map { $0 == place } ?? false }
 
     private func startReadBack() {
         feed.countReadBack()
@@ -254,7 +215,7 @@ struct Subscription: Sendable, Equatable {
 
     /// Sends a page in pieces. A reader that stops reading keeps the rest only while the feed has room for it; else it is read again.
     private func deliver(_ page: ChangesPage) async {
-        var next = place == start ? page.changes.prefix { $0.sequence == position && $0.ordinal <= subscription.passedOrdinal }.count : 0
+        var next = isAtStart ? page.changes.prefix { $0.sequence == position && $0.ordinal <= subscription.passedOrdinal }.count : 0
         repeat {
             var out: [UInt8] = []
             let start = next
@@ -303,7 +264,7 @@ struct Subscription: Sendable, Equatable {
 
     /// Gives a subscriber that came before the core was reached its place, or moves it after a loss that was told.
     func place(epoch: String, position: SequenceNumber) {
-        self.epoch = epoch
+        epochName = feed.name(of: epoch)
         self.position = position
         told = position
     }
@@ -330,14 +291,14 @@ struct Subscription: Sendable, Equatable {
             if now - (arrears?.blockedSince ?? now) > feed.options.stallMilliseconds {
                 feed.countEvicted()
                 abort()
-            } else if now >= expires {
+            } else if expires.hasCome(now) {
                 end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds())
             }
             return
         case .live: break
         }
-        if now >= expires { return end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds()) }
-        guard now >= nextHeartbeat else { return }
+        if expires.hasCome(now) { return end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds()) }
+        guard nextHeartbeat.hasCome(now) else { return }
         feed.countHeartbeat()
         if told != position, !epoch.isEmpty {
             told = position

@@ -56,5 +56,8 @@ int themis_epoll(void);
 /// Adds (`known` 0) or changes a descriptor; reports reading and closing always, writability when asked, with `token`.
 int themis_epoll_watch(int epoll, int fd, uint64_t token, int writable, int known);
 
+/// Forgets a descriptor.
+int themis_epoll_forget(int epoll, int fd);
+
 /// What is ready now, without waiting: tokens, and for each whether it may be read (1), written (2) or has closed (4).
 int themis_epoll_ready(int epoll, uint64_t *tokens, uint8_t *states, int count);

@@ -14,29 +14,63 @@ public protocol EventStreamOwner: AnyObject {
 ///
 /// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the
 /// owner. The loop keeps an open stream; the stream keeps its owner until it has closed.
-@NetLoop public final class EventStreamSocket {
-    private var descriptor: Int32
-    private let server: HTTPServer
+@NetLoop public final class EventStreamSocket: EpollMember {
     /// Who writes to the stream; gone once it has closed.
     public var owner: (any EventStreamOwner)?
-    private var pending: [UInt8]
+    /// What only a full kernel leaves behind.
+    private var rest: Rest?
+    private var descriptor: Int32
     /// Payload bytes that the chunk already begun still lacks.
     private var owed: Int32 = 0
+    /// Its place in the set of all streams.
+    private var slot: UInt32 = .max
+    /// The number of its server.
+    private let host: UInt16
     private let isChunking: Bool
     private var isBlocked = false
-    private var isFinishing = false
-    private var linger: LoopTimer?
-    fileprivate var token: UInt64 = 0
+
+    /// Bytes between two payloads that the kernel has not taken, and the end that waits for them.
+    private final class Rest {
+        var pending: [UInt8] = []
+        var linger: LoopTimer?
+    }
 
     init(descriptor: Int32, pending: [UInt8], isChunking: Bool, server: HTTPServer, owner: any EventStreamOwner) {
         self.descriptor = descriptor
-        self.pending = pending
         self.isChunking = isChunking
-        self.server = server
+        host = EventStreamHosts.enter(server)
         self.owner = owner
         // Without a bound the kernel holds megabytes for each sleeping reader before it says that it is full.
         themis_send_buffer(descriptor, Int32(Limits.eventStreamSendBytes))
-        if EventStreamSet.shared.add(self, descriptor: descriptor) { _ = sendPending() } else { close() }
+        if !pending.isEmpty { inRest.pending = pending }
+        if let slot = EventStreamSet.shared.add(self, descriptor: descriptor) {
+            self.slot = slot
+            _ = sendPending()
+        } else {
+            close()
+        }
+    }
+
+    private var isFinishing: Bool { rest?.linger != nil }
+
+    private var pending: [UInt8] {
+        get { rest?.pending ?? [] }
+        set {
+            if !newValue.isEmpty {
+                inRest.pending = newValue
+            } else if isFinishing {
+                rest?.pending = []
+            } else {
+                rest = nil
+            }
+        }
+    }
+
+    private var inRest: Rest {
+        if let rest { return rest }
+        let new = Rest()
+        rest = new
+        return new
     }
 
     deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
@@ -71,21 +105,19 @@ public protocol EventStreamOwner: AnyObject {
         guard isChunking, owed == 0 else { return close() }
         pending += Array("0\r\n\r\n".utf8)
         if sendPending() { return close() }
-        isFinishing = true
         let timer = LoopTimer { [weak self] in self?.close() }
         timer.schedule(milliseconds: Limits.lingerMilliseconds)
-        linger = timer
+        inRest.linger = timer
     }
 
     /// Closes at once.
     public func close() {
         guard isOpen else { return }
-        EventStreamSet.shared.remove(token)
+        EventStreamSet.shared.remove(slot, self)
         _ = Glibc.close(descriptor)
         descriptor = -1
-        pending = []
-        linger = nil
-        server.eventStreamClosed()
+        rest = nil
+        EventStreamHosts.leave(host)
         guard let owner else { return }
         self.owner = nil
         NetLoop.later { owner.closed(self) }
@@ -132,17 +164,17 @@ public protocol EventStreamOwner: AnyObject {
     private func block(_ error: Int32) {
         guard error == EAGAIN || error == EINTR else { return close() }
         isBlocked = true
-        if !EventStreamSet.shared.watch(token, descriptor: descriptor, writable: true) { close() }
+        if !EventStreamSet.shared.watch(slot, descriptor: descriptor, writable: true) { close() }
     }
 
-    fileprivate func becameReady(_ state: UInt8) {
+    func becameReady(_ state: UInt8) {
         if state & 4 != 0 { return close() }
         if state & 1 != 0 { discardInput() }
         guard isOpen, state & 2 != 0, isBlocked else { return }
         isBlocked = false
         guard sendPending() else { return }
         if isFinishing { return close() }
-        _ = EventStreamSet.shared.watch(token, descriptor: descriptor, writable: false)
+        _ = EventStreamSet.shared.watch(slot, descriptor: descriptor, writable: false)
         owner?.becameWritable(self)
     }
 
@@ -154,64 +186,27 @@ public protocol EventStreamOwner: AnyObject {
     }
 }
 
-/// Watches all event streams through an epoll descriptor of their own, which the loop watches as one: eight bytes a stream
-/// instead of an event, an action and their closures (about 300).
-@NetLoop private final class EventStreamSet {
-    static let shared = EventStreamSet()
+/// All event streams of the process.
+@NetLoop private enum EventStreamSet {
+    static let shared = EpollSet<EventStreamSocket>(perDispatch: 256)
+}
 
-    private let epoll: Int32
-    private var watcher: FileWatcher?
-    private var streams: [EventStreamSocket?] = []
-    private var generations: [UInt32] = []
-    private var free: [Int] = []
-    private var tokens = [UInt64](repeating: 0, count: 256)
-    private var states = [UInt8](repeating: 0, count: 256)
+/// Servers that have open event streams, by number: a stream has no room for a reference.
+@NetLoop private enum EventStreamHosts {
+    static var servers: [HTTPServer?] = []
 
-    private init() { epoll = themis_epoll() }
-
-    func add(_ stream: EventStreamSocket, descriptor: Int32) -> Bool {
-        if watcher == nil, epoll >= 0 {
-            watcher = FileWatcher(descriptor: epoll) { [unowned self] _ in dispatch() }
-            watcher?.watch(.readable)
-        }
-        let slot: Int
-        if let reused = free.popLast() {
-            slot = reused
-        } else {
-            slot = streams.count
-            streams.append(nil)
-            generations.append(0)
-        }
-        streams[slot] = stream
-        generations[slot] &+= 1
-        stream.token = UInt64(generations[slot]) << 32 | UInt64(slot)
-        guard themis_epoll_watch(epoll, descriptor, stream.token, 0, 0) == 0 else { return false }
-        return true
+    static func enter(_ server: HTTPServer) -> UInt16 {
+        let place = servers.firstIndex { $0 === server } ?? servers.firstIndex { $0 == nil } ?? servers.count
+        if place == servers.count { servers.append(nil) }
+        servers[place] = server
+        server.eventStreamOpened()
+        return UInt16(place)
     }
 
-    func watch(_ token: UInt64, descriptor: Int32, writable: Bool) -> Bool {
-        themis_epoll_watch(epoll, descriptor, token, writable ? 1 : 0, 1) == 0
-    }
-
-    /// The descriptor leaves epoll by being closed.
-    func remove(_ token: UInt64) {
-        guard let slot = slot(token) else { return }
-        streams[slot] = nil
-        free.append(slot)
-    }
-
-    private func slot(_ token: UInt64) -> Int? {
-        let slot = Int(token & 0xFFFF_FFFF)
-        // A slot may have been given to another stream within one batch of events.
-        return slot < streams.count && generations[slot] == UInt32(token >> 32) && streams[slot] != nil ? slot : nil
-    }
-
-    private func dispatch() {
-        let count = unsafe Int(themis_epoll_ready(epoll, &tokens, &states, Int32(tokens.count)))
-        for index in 0..<max(0, count) {
-            guard let slot = slot(tokens[index]), let stream = streams[slot] else { continue }
-            stream.becameReady(states[index])
-        }
+    static func leave(_ number: UInt16) {
+        guard let server = servers[Int(number)] else { return }
+        server.eventStreamClosed()
+        if !server.hasEventStreams { servers[Int(number)] = nil }
     }
 }
 
@@ -243,7 +238,6 @@ extension HTTPExchange {
         connection.stream.write { answerHead.write(to: &$0) }
         guard let taken = connection.detach() else { throw ThemisError(.cancelled, "the client went away") }
         becameDetached(status: 200)
-        server.eventStreamOpened()
         return EventStreamSocket(
             descriptor: taken.descriptor, pending: taken.pending, isChunking: isChunking, server: server, owner: owner)
     }

@@ -12,6 +12,8 @@ import ThemisBase
     private var hasSentContinue = false
     /// The answer in progress is the last one.
     var mustClose = false
+    /// Its place among the newcomers, while it is one.
+    var newcomer: Int?
     /// Its place in the server's list.
     var slot = 0
 
@@ -61,6 +63,11 @@ import ThemisBase
             stream.pauseReading()
             return false
         }
+        // A refused body is not read before its refusal has gone.
+        if let current, current.awaitsRefusal, current.head.framing != .none, !isDiscardingBody {
+            stream.pauseReading()
+            return false
+        }
         // The end of a body that has come is told at once: it takes no bytes, and none may follow that would bring the parser back here.
         if let current, !isDiscardingBody, current.body.isFull, current.body.remainingBytes != 0 {
             isBodyPaused = true
@@ -81,6 +88,7 @@ import ThemisBase
                 current?.bodyArrived(range.count)
             }
         case .end:
+            if !isDiscardingBody { current?.takeTurn() }
             current?.body.complete()
             current?.bodyCompleted()
             if isDiscardingBody { nextRequest() }
@@ -122,6 +130,8 @@ import ThemisBase
         } else {
             exchange.start()
         }
+        if stream.isOpen { stream.isPressing = exchange.route?.isOfOperators == true }
+        server.newcomerLeft(self)
     }
 
     private func discard(_ count: Int) {

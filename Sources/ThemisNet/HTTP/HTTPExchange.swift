@@ -38,6 +38,10 @@ public import ThemisTelemetry
     var wholeBody: WholeBody?
     /// Its share of the server's load.
     var share = HTTPLoad()
+    /// Set while it is behind the gate of its work.
+    var turn: HTTPTurn?
+    /// Whether it was refused, and the refusal waits for its turn.
+    var awaitsRefusal = false
     private(set) var answer = Answer.none
     private(set) var routeIndex: Int?
     private(set) var isChunking = false
@@ -49,7 +53,7 @@ public import ThemisTelemetry
     /// Nil for requests that are not recorded.
     private var span: ActiveSpan?
     /// Milliseconds of the monotonic clock; nil without a bound.
-    private(set) var deadlineMilliseconds: Int64?
+    var deadlineMilliseconds: Int64?
 
     init(_ head: HTTPRequestHead, name: RequestName, server: HTTPServer, connection: HTTPConnection, nowNanoseconds: UInt64) {
         self.head = head
@@ -65,12 +69,6 @@ public import ThemisTelemetry
     /// The position that calls made for this request name as theirs: the request's own span or, when it is not recorded, the position
     /// that the caller gave. Nil without either.
     public var traceparent: Traceparent? { span?.context ?? callerPosition }
-
-    /// For routes of the class `wait`: the caller asked to wait `milliseconds`; the deadline is set that far away, plus a margin.
-    public func setWait(milliseconds: Int) {
-        deadlineMilliseconds =
-            server.telemetry.time.monotonicMilliseconds() + Int64(milliseconds) + Int64(Limits.waitMarginMilliseconds)
-    }
 
     /// How the bounds of this request work: its route's class, or the one it became. Nil without a route.
     public private(set) var routeClass: RouteClass?
@@ -107,7 +105,7 @@ public import ThemisTelemetry
             }
             body.isGzipped = try isGzipped()
             become(route.routeClass)
-            try admit(route)
+            guard isAdmitted(route) else { return }
             switch route.handler {
             case .task(let handler): continueAsTask(handler)
             case .direct(let handler): try handler(self)
@@ -370,7 +368,7 @@ public import ThemisTelemetry
         task = nil
         pending = nil
         wholeBody = nil
-        leaveLoad()
+        leaveLoad(status: status)
         over?.answered(self, closes: closes, nowMilliseconds: Int64(nowNanoseconds / 1_000_000))
     }
 

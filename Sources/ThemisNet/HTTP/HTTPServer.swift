@@ -46,6 +46,10 @@ public struct HTTPServerOptions: Sendable {
     public var maxRequests = Limits.httpRequestsInProgress
     /// Bytes of their bodies held at once; more are answered with 503.
     public var maxBodyBytes = Limits.httpBodyBytes
+    /// When writes are refused. Under way in any case are as many as fill a batch while another one goes to the disk.
+    public var writes = AdmissionGate.Bounds(floor: 512, capacity: Limits.httpRequestsInProgress, capacityBytes: Limits.httpBodyBytes)
+    /// When scans and queries are refused, which may take milliseconds each.
+    public var scans = AdmissionGate.Bounds(floor: 64, capacity: 1_024, capacityBytes: Limits.httpBodyBytes)
 
     /// The defaults of the configuration.
     public init(
@@ -81,6 +85,12 @@ public struct HTTPServerOptions: Sendable {
     private var refusals = 0
     /// What is admitted now: changed by the exchanges themselves.
     var load = HTTPLoad()
+    /// What waits too long: changed by the exchanges themselves.
+    var gates: HTTPGates
+    let refusalPace = RefusalPace()
+    /// The newest connections that have not asked for anything: one of them may be an operator with a question.
+    private var newcomers = [HTTPConnection?](repeating: nil, count: Limits.newcomers)
+    private var nextNewcomer = 0
     private var sweeper: LoopTimer?
     /// Connections in front of this index wait for the rest of a pass.
     private var sweepRest: Int?
@@ -98,6 +108,7 @@ public struct HTTPServerOptions: Sendable {
         self.options = options
         self.router = router
         self.telemetry = telemetry
+        gates = HTTPGates(write: options.writes, scan: options.scans)
         requestTimeoutMilliseconds = options.requestTimeoutMilliseconds
         random = SeededRandom(seed: Digest.random(8).reduce(0) { $0 << 8 | UInt64($1) })
         openConnections = telemetry.metrics.gauge(.httpConnections)
@@ -135,7 +146,25 @@ public struct HTTPServerOptions: Sendable {
         connections.append(connection)
         openConnections.set(Double(connectionCount))
         startSweeping()
+        welcome(connection)
         stream.start(connection)
+    }
+
+    private func welcome(_ connection: HTTPConnection) {
+        if let older = newcomers[nextNewcomer] {
+            older.newcomer = nil
+            older.stream.isPressing = false
+        }
+        newcomers[nextNewcomer] = connection
+        connection.newcomer = nextNewcomer
+        connection.stream.isPressing = true
+        nextNewcomer = (nextNewcomer + 1) % newcomers.count
+    }
+
+    func newcomerLeft(_ connection: HTTPConnection) {
+        guard let place = connection.newcomer else { return }
+        connection.newcomer = nil
+        newcomers[place] = nil
     }
 
     /// One connection too many: says so and closes. The number of such farewells is bounded too.
@@ -203,6 +232,7 @@ public struct HTTPServerOptions: Sendable {
     // MARK: For connections
 
     func remove(_ connection: HTTPConnection) {
+        newcomerLeft(connection)
         let slot = connection.slot
         guard slot < connections.count, connections[slot] === connection else { return }
         connections[slot] = connections[connections.count - 1]
@@ -214,6 +244,8 @@ public struct HTTPServerOptions: Sendable {
             finishDrain()
         }
     }
+
+    var hasEventStreams: Bool { eventStreams > 0 }
 
     func eventStreamOpened() {
         eventStreams += 1
@@ -276,7 +308,7 @@ public struct HTTPServerOptions: Sendable {
         }
     }
 
-    private static let restMilliseconds = 5
+    private static let restMilliseconds = 2
 }
 
 /// Handles a connection that is only told to go.

@@ -20,6 +20,7 @@ extension HTTPExchange {
     /// or broken is answered here, before it is read when its length is told.
     public func whenBodyIsWhole(limit: Int, _ use: @escaping @NetLoop ([UInt8]) throws(ThemisError) -> Void) {
         if case .length(let count) = body.framing, count > limit { return fail(Self.tooLarge(limit)) }
+        if body.framing != .none, !body.isComplete, refusesBody() { return }
         wholeBody = WholeBody(limit: limit, use: use)
         if body.framing == .none || body.isComplete { return bodyCompleted() }
         body.gathersAll = true

@@ -2,6 +2,11 @@ import ThemisBase
 
 /// What a handler asks of the request's line.
 extension HTTPExchange {
+    /// For routes of the class `wait`: the caller asked to wait `milliseconds`; the deadline is set that far away, plus a margin.
+    public func setWait(milliseconds: Int) {
+        deadlineMilliseconds = server.nowMilliseconds + Int64(milliseconds) + Int64(Limits.waitMarginMilliseconds)
+    }
+
     /// The path's parameter `name`, which the route's pattern has.
     public func pathParameter(_ name: String) -> String {
         guard let found = pathParameters.first(where: { $0.name == name }) else {

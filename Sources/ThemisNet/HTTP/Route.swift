@@ -37,6 +37,11 @@ public final class Route: Sendable {
     public let summary: String
     let handler: Handler
 
+    /// Whether those ask it who look after the process: it is answered ahead of other work.
+    let isOfOperators: Bool
+    /// The gate that its requests pass; nil for quick questions, and for what other bounds hold.
+    let work: HTTPWork?
+
     enum Handler: Sendable {
         case task(HTTPHandler)
         case direct(DirectHandler)
@@ -69,6 +74,8 @@ public final class Route: Sendable {
         self.parameters = parameters
         self.summary = summary
         self.handler = handler
+        isOfOperators = scope.map { Scopes([.metricsRead, .configRead]).isSuperset(of: $0) } ?? true
+        work = isOfOperators || (routeClass != .unary && routeClass != .job) ? nil : HTTPWork(scope, handler)
     }
 
     /// The pattern as metrics and documentation write it: without the star.

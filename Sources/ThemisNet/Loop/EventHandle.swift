@@ -2,10 +2,13 @@ import CEvent
 import CLinux
 
 /// What libevent calls: owned by the event, so that a callback never meets a freed object.
-@NetLoop final class EventAction {
+@NetLoop final class EventAction: EpollMember {
     var action: (@NetLoop (Int16) -> Void)?
 
     init(_ action: @escaping @NetLoop (Int16) -> Void) { self.action = action }
+
+    /// As one of the pressing descriptors: the end of the peer shows when it is read.
+    func becameReady(_ state: UInt8) { action?(Int16(EV_READ)) }
 }
 
 /// One libevent event with the action it owns.
@@ -61,5 +64,8 @@ private func eventCallback(_ descriptor: Int32, _ events: Int16, _ argument: Uns
     guard let argument = unsafe argument else { return }
     // A strong reference: the action may drop the event, and with it the last other reference to itself.
     let action = unsafe Unmanaged<EventAction>.fromOpaque(argument).takeUnretainedValue()
-    NetLoop.assumeIsolated { action.action?(events) }
+    NetLoop.assumeIsolated {
+        action.action?(events)
+        LoopExecutor.shared.countServed()
+    }
 }

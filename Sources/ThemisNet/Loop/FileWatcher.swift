@@ -20,8 +20,20 @@ public struct Readiness: OptionSet, Sendable {
     private let descriptor: Int32
     private let action: EventAction
     private let handle: EventHandle
+    /// Set while the descriptor is watched as a pressing one.
+    private var place: PressingPlace?
     /// What is being watched for now.
     public private(set) var interest: Readiness = []
+
+    /// Whether the descriptor is served ahead of others while it is watched for reading alone. After a refusal of the kernel it is
+    /// watched for nothing.
+    public var isPressing = false {
+        didSet {
+            guard isPressing != oldValue, interest == .readable else { return }
+            watch([])
+            watch(.readable)
+        }
+    }
 
     /// Watches `descriptor`, for nothing yet.
     public init(descriptor: Int32, action: @escaping @NetLoop (Readiness) -> Void) {
@@ -39,9 +51,14 @@ public struct Readiness: OptionSet, Sendable {
     /// watched.
     @discardableResult public func watch(_ interest: Readiness) -> Bool {
         guard interest != self.interest else { return true }
-        if !self.interest.isEmpty { handle.remove() }
+        if place != nil { place = nil } else if !self.interest.isEmpty { handle.remove() }
         self.interest = interest
         guard !interest.isEmpty, action.action != nil else { return true }
+        if isPressing, interest == .readable {
+            place = PressingPlace(descriptor: descriptor, action: action)
+            if place == nil { self.interest = [] }
+            return place != nil
+        }
         var events = EV_PERSIST
         if interest.contains(.readable) { events |= EV_READ }
         if interest.contains(.writable) { events |= EV_WRITE }

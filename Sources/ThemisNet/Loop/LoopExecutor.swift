@@ -39,6 +39,8 @@ public protocol TurnEnding: AnyObject {
     private var dirty: [any TurnEnding] = []
     private var turnCalls: [@NetLoop () -> Void] = []
     private var graveyard: [AnyObject] = []
+    /// Descriptors and timers served since `endTurn`.
+    private var served = 0
 
     private init() {
         let configuration = unsafe event_config_new()
@@ -122,7 +124,19 @@ public protocol TurnEnding: AnyObject {
         post {}
     }
 
+    /// A descriptor or a timer was served, and nothing of it is under way any more.
+    ///
+    /// Thousands may be ready at once. What presses does not wait for all of them, and what was caused so far is done and sent before more
+    /// is begun.
+    @NetLoop func countServed() {
+        served += 1
+        guard served >= Self.servedOfOneTurn else { return }
+        PressingSet.shared.dispatch()
+        endTurn()
+    }
+
     @NetLoop private func endTurn() {
+        served = 0
         runReady()
         flush()
         // Emptied last: nothing of this turn may still hold an unretained pointer to a buried object.
@@ -165,6 +179,8 @@ public protocol TurnEnding: AnyObject {
     }
 
     private static let workOfOneTurn = 10_000
+    /// Some milliseconds of requests.
+    private static let servedOfOneTurn = 512
 
     @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
 

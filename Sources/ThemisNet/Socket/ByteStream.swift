@@ -97,9 +97,19 @@ public protocol ByteStreamHandler: AnyObject {
         precondition(self.handler == nil && watcher == nil, "a stream is started once")
         self.handler = handler
         let watcher = FileWatcher(descriptor: socket.number) { [self] ready in becameReady(ready) }
+        watcher.isPressing = isPressing
         self.watcher = watcher
         isReadingPaused = false
         updateInterest()
+    }
+
+    /// Whether what comes is read ahead of what comes to other streams, when thousands of them are ready at once.
+    public var isPressing = false {
+        didSet {
+            guard isPressing != oldValue, let watcher else { return }
+            watcher.isPressing = isPressing
+            updateInterest()
+        }
     }
 
     /// Whether neither side has closed the stream as a whole.

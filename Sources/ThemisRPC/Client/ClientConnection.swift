@@ -28,6 +28,8 @@ import ThemisNet
     func run() async -> Bool {
         await withCheckedContinuation { continuation in
             closing = continuation
+            // Answers free places and memory: they come before more questions.
+            stream.isPressing = true
             stream.start(self)
             let hello = Hello(role: client.options.role, instance: client.options.instance)
             send(.hello, hello.encoded())

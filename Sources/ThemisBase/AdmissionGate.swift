@@ -6,27 +6,35 @@
 /// much is offered, and nothing is worked on in vain. Congestion ends when nothing had to be refused for an interval.
 ///
 /// A value of the loop's; the caller brings the time, in nanoseconds of the monotonic clock.
-struct AdmissionGate {
+public struct AdmissionGate: Sendable {
     /// Bounds of a class.
-    struct Bounds {
+    public struct Bounds: Sendable {
         /// What an answer may take while nothing is congested.
-        var targetNanoseconds: UInt64 = 100_000_000
+        public var targetNanoseconds: UInt64 = 100_000_000
         /// How long every answer must take longer before anything is refused.
-        var intervalNanoseconds: UInt64 = 100_000_000
+        public var intervalNanoseconds: UInt64 = 100_000_000
         /// Under way in any case: what keeps threads and disk busy.
-        var floor: Int
+        public var floor: Int
         /// Under way at most.
-        var capacity: Int
+        public var capacity: Int
         /// Bytes of requests under way at most; one request alone may exceed it.
-        var capacityBytes: Int
+        public var capacityBytes: Int
+
+        /// Bounds with the usual target and interval.
+        public init(floor: Int, capacity: Int, capacityBytes: Int) {
+            self.floor = floor
+            self.capacity = capacity
+            self.capacityBytes = capacityBytes
+        }
     }
 
     private let bounds: Bounds
     /// Pieces taken and not ended.
-    private(set) var underWay = 0
-    private(set) var underWayBytes = 0
+    public private(set) var underWay = 0
+    /// Bytes of their requests.
+    public private(set) var underWayBytes = 0
     /// Whether only as much is taken as is answered.
-    private(set) var isCongested = false
+    public private(set) var isCongested = false
     /// When something was last answered in time, or nothing was under way.
     private var calmNanoseconds: UInt64 = 0
     private var refusedNanoseconds: UInt64 = 0
@@ -35,24 +43,31 @@ struct AdmissionGate {
     /// Answers in one target time, as lately measured.
     private var pace = 0.0
 
-    init(_ bounds: Bounds) { self.bounds = bounds }
+    /// A gate that stands open.
+    public init(_ bounds: Bounds) { self.bounds = bounds }
 
     /// Takes a piece of `bytes`, or refuses it. What is taken must `end`.
-    mutating func admit(bytes: Int, nowNanoseconds now: UInt64) -> Bool {
-        look(now)
-        guard underWay < limit, underWay == 0 || underWayBytes + bytes <= bounds.capacityBytes else {
-            refusedNanoseconds = now
-            return false
-        }
+    public mutating func admit(bytes: Int, nowNanoseconds now: UInt64) -> Bool {
+        guard !refuses(bytes: bytes, nowNanoseconds: now) else { return false }
         underWay += 1
         underWayBytes += bytes
         return true
     }
 
+    /// Whether a piece of `bytes` would not be taken now: for work that is refused before all of it has come.
+    public mutating func refuses(bytes: Int, nowNanoseconds now: UInt64) -> Bool {
+        look(now)
+        guard underWay < limit, underWay == 0 || underWayBytes + bytes <= bounds.capacityBytes else {
+            refusedNanoseconds = now
+            return true
+        }
+        return false
+    }
+
     /// A piece that was taken has its answer.
     ///
     /// - Parameter isTimed: false when it waited for something else than its turn.
-    mutating func end(bytes: Int, arrivedNanoseconds arrived: UInt64, isTimed: Bool = true, nowNanoseconds now: UInt64) {
+    public mutating func end(bytes: Int, arrivedNanoseconds arrived: UInt64, isTimed: Bool = true, nowNanoseconds now: UInt64) {
         underWay -= 1
         underWayBytes -= bytes
         endedInWindow += 1

@@ -1,8 +1,6 @@
 import Testing
 import ThemisBase
 
-@testable import ThemisNode
-
 @Suite struct AdmissionGateTests {
     private static let millisecond: UInt64 = 1_000_000
     private static let bounds = AdmissionGate.Bounds(floor: 10, capacity: 5_000, capacityBytes: 1_000_000)

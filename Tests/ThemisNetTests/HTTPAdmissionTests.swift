@@ -1,0 +1,129 @@
+import Testing
+import ThemisBase
+import ThemisTestKit
+
+@testable import ThemisNet
+
+/// Writes that are answered when the test likes.
+@NetLoop private final class Held {
+    var exchanges: [HTTPExchange] = []
+
+    nonisolated func route() -> Route {
+        .direct(
+            .post, "/held", scope: .dataWrite, summary: "Answers when the test likes.",
+            handler: { [self] exchange in
+                exchange.writeOutcome = .notCommitted
+                exchange.whenBodyIsWhole(limit: 1_000) { [self] _ throws(ThemisError) in exchanges.append(exchange) }
+            })
+    }
+
+    func answer() {
+        for exchange in exchanges { exchange.respond(200) }
+        exchanges = []
+    }
+}
+
+@Suite struct HTTPAdmissionTests {
+    private static let bounds = AdmissionGate.Bounds(floor: 2, capacity: 100, capacityBytes: 1_000)
+
+    init() { LoopThread.start() }
+
+    private static func post(_ length: Int, _ body: String = "") -> String {
+        "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n\(body)"
+    }
+
+    @Test @NetLoop func `when writes wait for too long the next one gets 503 and Retry-After before its body is read`() async throws {
+        let (held, time) = (Held(), ManualTime())
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
+        let waiting = [try await fixture.client(), try await fixture.client()]
+        for client in waiting { client.send(Self.post(1, "a")) }
+        try await waiting[0].events.wait { held.exchanges.count == 2 }
+        time.advance(milliseconds: 250)
+        let client = try await fixture.client()
+        let refusal = try await client.request(Self.post(5))
+        #expect(refusal.status == 503 && refusal.head.fields["retry-after"] == "1")
+        #expect(refusal.text.contains(#""outcome":"not_committed""#) && refusal.text.contains(#""code":"overloaded""#))
+        // The connection is kept, and what is no write is answered.
+        client.send("abcde")
+        #expect(try await client.request("GET /big HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
+        #expect(try await client.request("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
+        held.answer()
+        for client in waiting { #expect(try await client.answer().status == 200) }
+        client.send(Self.post(1, "a"))
+        try await client.events.wait { held.exchanges.count == 1 }
+        held.answer()
+        #expect(try await client.answer().status == 200)
+        #expect(fixture.server.gates[.write].underWay == 0 && fixture.server.gates[.write].underWayBytes == 0)
+        fixture.server.stop()
+    }
+
+    @Test @NetLoop func `a write whose body came is refused too when it would wait too long`() async throws {
+        let (held, time) = (Held(), ManualTime())
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
+        let late = try await fixture.client()
+        late.send(Self.post(2, "a"))
+        try await late.events.wait { fixture.server.load.bodyBytes == 1 }
+        let waiting = [try await fixture.client(), try await fixture.client()]
+        for client in waiting { client.send(Self.post(1, "a")) }
+        try await waiting[0].events.wait { held.exchanges.count == 2 }
+        time.advance(milliseconds: 250)
+        late.send("b")
+        let refusal = try await late.answer()
+        #expect(refusal.status == 503 && refusal.text.contains(#""outcome":"not_committed""#))
+        #expect(try await late.request("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
+        held.answer()
+        fixture.server.stop()
+    }
+
+    @Test @NetLoop func `the time that clients take for their bodies is not ours`() async throws {
+        let (held, time) = (Held(), ManualTime())
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
+        let slow = [try await fixture.client(), try await fixture.client(), try await fixture.client()]
+        for client in slow { client.send(Self.post(2, "a")) }
+        try await slow[0].events.wait { fixture.server.load.bodyBytes == 3 }
+        time.advance(milliseconds: 5_000)
+        #expect(fixture.server.gates[.write].underWay == 0)
+        let client = try await fixture.client()
+        client.send(Self.post(1, "a"))
+        try await client.events.wait { held.exchanges.count == 1 }
+        held.answer()
+        #expect(try await client.answer().status == 200)
+        fixture.server.stop()
+    }
+
+    @Test @NetLoop func `a write whose client went away leaves its place`() async throws {
+        let held = Held()
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, more: [held.route()])
+        let client = try await fixture.client()
+        client.send(Self.post(1, "a"))
+        try await client.events.wait { held.exchanges.count == 1 }
+        #expect(fixture.server.gates[.write].underWay == 1)
+        client.stream.close()
+        try await client.events.wait { fixture.server.gates[.write].underWay == 0 }
+        fixture.server.stop()
+    }
+
+    @Test @NetLoop func `an operator's question does not wait for hundreds of requests that came before it`() async throws {
+        let fixture = try ServerFixture()
+        var crowd: [RawClient] = []
+        for _ in 0..<600 { crowd.append(try await fixture.client()) }
+        // No crowd of newcomers: each has had an answer.
+        for client in crowd { client.send(request("GET", "/big")) }
+        for client in crowd { #expect(try await client.answer().status == 200) }
+        let newcomer = try await fixture.client()
+        let known = try await fixture.client()
+        #expect(try await known.request(request("GET", "/hello")).status == 200)
+        try await known.events.wait { fixture.server.connectionCount == 602 }
+        fixture.observations = []
+        // All are sent at the end of this turn, in this order: the loop finds all of them ready.
+        for client in crowd { client.send(request("GET", "/big")) }
+        newcomer.send(request("GET", "/hello?name=new"))
+        known.send(request("GET", "/hello?name=known"))
+        for client in crowd + [newcomer, known] { #expect(try await client.answer().status == 200) }
+        let places = fixture.observations.indices.filter { fixture.observations[$0].answerBytes < 100 }
+        #expect(places.count == 2)
+        // As many as one turn serves, and those of the turn in which they came.
+        #expect(places.allSatisfy { $0 < 400 }, "they were answered as numbers \(places)")
+        fixture.server.stop()
+    }
+}
