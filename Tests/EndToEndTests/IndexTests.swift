@@ -102,4 +102,36 @@ import ThemisTestKit
         #expect(try Self.post("/query", query, ".count", set) == "200 200\n")
         #expect(try Self.shell("curl -sS http://localhost:8765/index/list | jq .indexes[0].entries", set) == "20000\n")
     }
+
+    @Test func `an operator lets entities expire and sweeps them with curl`() throws {
+        let set = try ProcessSet()
+        try set.startCore(with: .gateway)
+        func create(_ config: String) throws -> String {
+            let body = #"{"table":"sessions","column":"until","type":"ttl","config":\#(config)}"#
+            return try Self.post("/index/create", body, ".index.config,.code", set)
+        }
+        #expect(try create("{}") == "400 null\n\"invalid_request\"\n")
+        #expect(try create(#"{"ttl_seconds":0}"#).hasPrefix("400"))
+        #expect(try create(#"{"expire_after":5}"#) == "400 null\n\"unknown_parameter\"\n")
+        #expect(try create(#"{"expire_at":true}"#) == "201 {\"expire_at\":true}\nnull\n")
+        #expect(try create(#"{"ttl_seconds":5}"#) == "409 null\n\"already_exists\"\n")
+        let client = set.client()
+        #expect(try client.put("/entities/sessions:long", #"{"until":"2099-12-31T23:59:59Z"}"#).status == 201)
+        #expect(try client.put("/entities/sessions:past", #"{"until":1700000000}"#).status == 201)
+        #expect(try client.put("/entities/sessions:wrong", #"{"until":"soon"}"#).status == 422)
+        #expect(try client.get("/entities/sessions:past").status == 404)
+        #expect(try client.get("/entities/sessions:long").status == 200)
+        let query = #"{"table":"sessions","allow_full_scan":true,"return":"keys"}"#
+        #expect(try Self.post("/query", query, ".keys", set) == "200 [\"sessions:long\"]\n")
+        #expect(try Self.post("/admin/ttl/cleanup", #"{"table":"none"}"#, ".code", set) == "404 \"not_found\"\n")
+        #expect(
+            try Self.post("/admin/ttl/cleanup", #"{"table":"sessions"}"#, ".kind,.state,.done", set)
+                == "200 \"ttl_cleanup\"\n\"done\"\n1\n")
+        #expect(try Self.post("/admin/ttl/cleanup", #"{"accept_clock":true}"#, ".done", set) == "200 0\n")
+        let feed = try Self.shell(
+            "curl -sS http://localhost:8765/changefeed | jq -c '[.events[]|[.type,.metadata.pk,.metadata.cause]]'", set)
+        #expect(feed == #"[["PUT","long",null],["PUT","past",null],["DELETE","past","ttl"]]"# + "\n")
+        let metrics = try Self.shell("curl -sS http://localhost:8765/metrics | grep -E '^themis_ttl_'", set)
+        #expect(metrics.contains("themis_ttl_swept_entities_total 1\n") && metrics.contains("themis_ttl_sweep_paused 0\n"))
+    }
 }

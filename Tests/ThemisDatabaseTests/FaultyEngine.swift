@@ -22,21 +22,40 @@ final class FaultyEngine: StorageEngine {
         var survivors = 0
         var isPoisoned = false
         var holdsCommits = false
+        /// The batch whose sync failed and that is on disk all the same.
+        var kept: WriteBatch?
     }
 
-    private let memory = MemoryEngine()
+    private let memory: MemoryEngine
     private let base: [WriteBatch]
     private let state = Monitor(State())
 
-    init() { base = [] }
+    init() {
+        base = []
+        memory = MemoryEngine()
+    }
+
+    /// The engine that a new process finds after `kill` or a failed sync, without a copy of everything: the old one is of no use then.
+    init(after dead: FaultyEngine) throws {
+        base = []
+        memory = dead.memory
+        if let kept = dead.state.withLock({ $0.kept }) { try memory.commit(kept, .synced) }
+    }
 
     private init(after base: [WriteBatch]) throws {
         self.base = base
+        memory = MemoryEngine()
         for batch in base { try memory.commit(batch, .synced) }
     }
 
     /// Lets commit number `index` (from 1, counted from now on) fail.
     func fail(commit index: Int, _ fault: Fault) { state.withLock { $0.faults[$0.commits + index] = fault } }
+
+    /// Nothing reaches the disk from now on, as if the process were gone.
+    func kill() { state.withLock { $0.isPoisoned = true } }
+
+    /// Whether a sync failed.
+    var isDead: Bool { state.withLock { $0.isPoisoned } }
 
     /// Forgets faults that did not happen yet.
     func heal() { state.withLock { $0.faults = [:] } }
@@ -74,9 +93,10 @@ final class FaultyEngine: StorageEngine {
         case .loseSync, .keepSync:
             let isKept = if case .keepSync = fault { true } else { false }
             state.withLock { state in
-                if isKept {
+                if isKept, !state.isPoisoned {
                     state.log.append(batch)
                     state.survivors = state.log.count
+                    state.kept = batch
                 }
                 state.isPoisoned = true
             }

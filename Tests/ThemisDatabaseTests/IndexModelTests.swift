@@ -10,7 +10,8 @@ import ThemisTestKit
     /// Operations of one round; the environment asks for more.
     static let operations = ProcessInfo.processInfo.environment["THEMIS_INDEX_OPERATIONS"].flatMap { Int($0) } ?? 400
 
-    private struct World {
+    /// What the random work is made of.
+    struct World {
         var random: SeededRandom
         var documents: [String: JSONValue] = [:]
 
@@ -130,7 +131,7 @@ import ThemisTestKit
         }
     }
 
-    private static func entries(_ definition: IndexDefinition, _ document: JSONValue) -> Int {
+    static func entries(_ definition: IndexDefinition, _ document: JSONValue) -> Int {
         definition.columns.reduce(1) { count, column in
             var values = ReferenceQuery.values(document, column.text)
             if values.isEmpty, !column.isExpanded { values = [.null] }
