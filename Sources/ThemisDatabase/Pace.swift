@@ -6,7 +6,7 @@ import ThemisTelemetry
 /// One thread at a time.
 struct Pace {
     /// How long a rest is, by the time of the piece before it.
-    private static let restShare: UInt64 = 1
+    private static let restShare: UInt64 = 2
     /// Bounds of a rest in milliseconds: it ends soon when the work is cancelled.
     private static let restMilliseconds: ClosedRange<Int64> = 1...20
 

@@ -11,7 +11,7 @@ import ThemisTestKit
     private let table = TableName(stored: "t")
 
     /// One run.
-    private final class Run {
+    final class Run {
         var random: SeededRandom
         var world: IndexModelTests.World
         var model = LargeModel()
@@ -94,7 +94,10 @@ import ThemisTestKit
         }
 
         func write() throws {
-            let steps = chance(5) ? (0..<Int.random(in: 2...5, using: &random)).map { _ in step() } : [step()]
+            try write(chance(5) ? (0..<Int.random(in: 2...5, using: &random)).map { _ in step() } : [step()])
+        }
+
+        func write(_ steps: [LargeModel.Step]) throws {
             // What is half made answers either way: it is waited for.
             if isUnique == nil { try fixture.finishAllJobs() }
             let isUnique = isUnique ?? false

@@ -9,7 +9,7 @@ import ThemisTelemetry
 /// itself, so nothing is missed and nothing is counted twice, whatever happens in between.
 extension Database {
     /// Entities of one piece: foreground writes get their turn between two pieces.
-    private static let pieceEntities = 512
+    private static let pieceEntities = 256
     /// Documents of one piece, in bytes.
     private static let pieceBytes = 1 << 20
     /// Rows of ended jobs that are kept.
