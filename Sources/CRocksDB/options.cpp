@@ -93,7 +93,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
     const Shape shapes[THEMIS_KEYSPACES] = {
         {"default", 4 << 10, false, false, true},
         {"entities", 4 << 10, true, false, false},
-        {"indexes", 4 << 10, false, false, false},
+        {"indexes", 4 << 10, false, false, true},
         {"changes", 64 << 10, false, true, false},
         {"idempotency", 4 << 10, true, false, true},
     };
