@@ -83,6 +83,17 @@ import ThemisTestKit
         }
     }
 
+    @Test func `a range in the order of its index is read from where it begins, however much of the index it holds`() throws {
+        let fixture = try people(2_000)
+        try fixture.index("range", "name")
+        let names = (0..<2_000).map { "n\($0)" }.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+        let body =
+            #"{"table":"t","range":[{"column":"name","gte":"\#(names[100])"}],"order_by":{"column":"name"},"limit":10,"return":["name"]}"#
+        let answer = try fixture.query(body)
+        #expect(answer["rows"]?.elements?.map { $0["name"]?.stringValue } == names[100..<110].map { $0 })
+        #expect((answer["stats"]?["scanned"]?.int64Value ?? .max) <= 100)
+    }
+
     // What happened: paging ended silently when the row that ended a page was deleted.
     // Why: the cursor held only the key, and the value was read again.
     // What now holds: the cursor holds the place, and the rest follows.

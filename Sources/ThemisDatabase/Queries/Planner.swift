@@ -26,7 +26,8 @@ struct Planner {
         var plans = try candidates(query.condition, conjunction).map { access in
             complete(access, order, conjunction, isOpen: query.anchor == nil)
         }
-        if !order.isEmpty, let ordered = wholeIndex(order, conjunction) {
+        // A part of an index in the order that is asked for is never worse than all of it.
+        if !order.isEmpty, let ordered = wholeIndex(order, conjunction), !plans.contains(where: { $0.isPart(of: ordered) }) {
             if plans.isEmpty, !query.condition.isTrivial, !query.allowsFullScan {
                 return QueryPlan(access: .table, order: order, sorts: true, refusal: Self.refusal)
             }
@@ -184,6 +185,14 @@ struct Planner {
         let ranges = access.ranges.ranges.count
         guard ranges > Self.estimatedRanges else { return count }
         return min(all, count * UInt64(ranges) / UInt64(Self.estimatedRanges) + 1)
+    }
+}
+
+extension QueryPlan {
+    /// Whether this reads a part of the index that `other` reads, without a sort.
+    fileprivate func isPart(of other: QueryPlan) -> Bool {
+        guard case .index(let mine) = access, case .index(let others) = other.access else { return false }
+        return !sorts && mine.index === others.index
     }
 }
 
