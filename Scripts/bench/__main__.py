@@ -10,11 +10,12 @@ import ledger
 import machine
 import page
 import rows_basic
+import rows_index
 import rows_set
 import rows_streams
 from row import Plan
 
-ROWS = rows_basic.ROWS + rows_streams.ROWS + rows_set.ROWS
+ROWS = rows_basic.ROWS + rows_streams.ROWS + rows_index.ROWS + rows_set.ROWS
 
 
 def main():

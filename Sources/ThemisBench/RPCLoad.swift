@@ -17,6 +17,8 @@ import ThemisRPC
         var documents = Documents(keys: 10_000, bytes: 1_024)
         var rate: Double?
         var seed: UInt64 = 1
+        /// What else to send instead of reads and writes of keys; see `RequestLines`.
+        var lines: RequestLines?
     }
 
     private let plan: Plan
@@ -49,7 +51,7 @@ import ThemisRPC
 
     /// Warms up, measures, and returns the line to print.
     func run(warmUpMilliseconds: Int, milliseconds: Int) async throws -> String {
-        requests = try Requests(plan)
+        if plan.lines == nil { requests = try Requests(plan) }
         for _ in 0..<plan.connections {
             let lane = Lane(plan.inFlight)
             lane.wire = try await unsafe CoreWire.connect(plan.socket) { [unowned self, unowned lane] id, answer, body in
@@ -82,6 +84,10 @@ import ThemisRPC
 
     private func send(_ id: UInt32, on lane: Lane, _ due: UInt64) {
         lane.starts[Int(id)] = due
+        if let lines = plan.lines {
+            lane.wire?.send(lines.method, on: id, lines.bodies[Int(random.next() % UInt64(lines.bodies.count))])
+            return
+        }
         let isWrite = plan.writes > 0 && random.next() % 100 < UInt64(plan.writes)
         let key = Int(random.next() % UInt64(plan.documents.keys))
         lane.wire?.send(isWrite ? 1 : 4, on: id, isWrite ? requests.writes[key] : requests.reads[key])
@@ -117,7 +123,5 @@ private struct Requests {
         }
     }
 
-    private static func body(_ message: some RPCMessage) throws(ThemisError) -> ArraySlice<UInt8> {
-        (CoreWire.metadata + (try message.encoded()))[...]
-    }
+    private static func body(_ message: some RPCMessage) throws(ThemisError) -> ArraySlice<UInt8> { try CoreWire.body(message) }
 }
