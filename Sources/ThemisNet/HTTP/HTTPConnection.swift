@@ -130,8 +130,6 @@ import ThemisBase
         } else {
             exchange.start()
         }
-        if stream.isOpen { stream.isPressing = exchange.route?.isOfOperators == true }
-        server.newcomerLeft(self)
     }
 
     private func discard(_ count: Int) {
@@ -220,6 +218,9 @@ import ThemisBase
         guard exchange === current else { return }
         idleSince = nowMilliseconds
         if closes { return stream.finish() }
+        // Only now: who asks once, or becomes an event stream, never needs a place among the ordinary ones, nor the loop's memory for it.
+        server.newcomerLeft(self)
+        stream.isPressing = exchange.route?.isOfOperators == true
         if exchange.body.isComplete || exchange.head.framing == .none { return nextRequest() }
         // What is left of the body is read over.
         isDiscardingBody = true
