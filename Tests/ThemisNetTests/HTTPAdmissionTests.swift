@@ -102,30 +102,4 @@ import ThemisTestKit
         try await client.events.wait { fixture.server.gates[.write].underWay == 0 }
         fixture.server.stop()
     }
-
-    @Test @NetLoop func `an operator's question does not wait for hundreds of requests that came before it`() async throws {
-        let fixture = try ServerFixture()
-        var crowd: [RawClient] = []
-        for _ in 0..<600 { crowd.append(try await fixture.client()) }
-        // No crowd of newcomers: each has had an answer.
-        for client in crowd { client.send(request("GET", "/big")) }
-        // Patient: hundreds of connections take their time beside other tests.
-        for _ in 0..<30_000 where fixture.observations.count < 600 { try await NetLoop.sleep(milliseconds: 1) }
-        let newcomer = try await fixture.client()
-        let known = try await fixture.client()
-        #expect(try await known.request(request("GET", "/hello")).status == 200)
-        try await known.events.wait { fixture.server.connectionCount == 602 }
-        fixture.observations = []
-        // All are sent at the end of this turn, in this order: the loop finds all of them ready.
-        for client in crowd { client.send(request("GET", "/big")) }
-        newcomer.send(request("GET", "/hello?name=new"))
-        known.send(request("GET", "/hello?name=known"))
-        for _ in 0..<30_000 where fixture.observations.count < 602 { try await NetLoop.sleep(milliseconds: 1) }
-        #expect(fixture.observations.count == 602 && fixture.observations.allSatisfy { $0.status == 200 })
-        let places = fixture.observations.indices.filter { fixture.observations[$0].answerBytes < 100 }
-        #expect(places.count == 2)
-        // All were ready at once, and these were the last: one portion of 512 goes before them, not everybody.
-        #expect(places.allSatisfy { $0 < 560 }, "they were answered as numbers \(places)")
-        fixture.server.stop()
-    }
 }

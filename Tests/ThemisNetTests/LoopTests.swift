@@ -52,6 +52,26 @@ import ThemisTestKit
         #expect(!counts.2 && !counts.3)
     }
 
+    @Test @NetLoop func `a pressing descriptor does not wait for hundreds that were ready before it`() async throws {
+        var order: [Int] = []
+        var watchers: [FileWatcher] = []
+        let pipes = (0..<700).map { _ in Pipe() }
+        for (number, pipe) in pipes.enumerated() {
+            let watcher = FileWatcher(descriptor: pipe.fileHandleForReading.fileDescriptor) { _ in
+                order.append(number)
+                watchers[number].cancel()
+            }
+            watchers.append(watcher)
+            watcher.isPressing = number == 699
+            #expect(watcher.watch(.readable))
+        }
+        // The loop stands still meanwhile: then it finds all of them ready.
+        for pipe in pipes { pipe.fileHandleForWriting.write(Data([1])) }
+        while order.count < 700 { try await NetLoop.sleep(milliseconds: 1) }
+        // One portion of 512 goes before it, not everybody.
+        #expect(try #require(order.firstIndex(of: 699)) < 600)
+    }
+
     @Test @NetLoop func `a dropped timer does not fire`() async throws {
         var fired = 0
         var timer: LoopTimer? = LoopTimer { fired += 1 }
