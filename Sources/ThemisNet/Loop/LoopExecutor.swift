@@ -114,7 +114,11 @@ public protocol TurnEnding: AnyObject {
         while !isStopping.load(ordering: .acquiring) {
             let flags = ready.isEmpty && dirty.isEmpty && turnCalls.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
             unsafe event_base_loop(base, flags)
-            NetLoop.assumeIsolated { endTurn() }
+            NetLoop.assumeIsolated {
+                // After a busy turn more are ready than it saw: libevent asks the kernel for some at a time, the oldest first.
+                if served >= Self.servedOfBusyTurn { PressingSet.shared.dispatch() }
+                endTurn()
+            }
         }
     }
 
@@ -181,6 +185,7 @@ public protocol TurnEnding: AnyObject {
     private static let workOfOneTurn = 10_000
     /// Some milliseconds of requests.
     private static let servedOfOneTurn = 512
+    private static let servedOfBusyTurn = 32
 
     @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
 
