@@ -85,6 +85,21 @@ extension ErrorCode {
     public static let queryTooLarge = ErrorCode(
         32, "query_too_large", 422, "Query needs too much", "Ask for less: narrower predicates, a smaller limit, an index for the order.")
 
+    public static let transactionConflict = ErrorCode(
+        40, "transaction_conflict", 409, "Transaction conflict", retryable: true,
+        "Begin again: another transaction committed first. See docs/transactions.md.")
+    public static let transactionTooOld = ErrorCode(
+        41, "transaction_too_old", 409, "Transaction is too old", retryable: true,
+        "Begin again, and commit sooner: too much was committed meanwhile.")
+    public static let transactionLost = ErrorCode(
+        42, "transaction_lost", 409, "Transaction is lost", retryable: true,
+        "Begin again: the core restarted. `outcome` says whether a commit that was sent can have happened.")
+    public static let transactionExpired = ErrorCode(
+        43, "transaction_expired", 409, "Transaction has ended", retryable: true,
+        "Begin again; use a transaction within 30 seconds and commit it within its timeout.")
+    public static let transactionTooLarge = ErrorCode(
+        44, "transaction_too_large", 422, "Transaction is too large", "Read or write less in one transaction.")
+
     // 100–199: the state of the server.
     public static let internalError = ErrorCode(
         100, "internal", 500, "Internal error", "This is a bug: report it with the request id and the server's log.")
@@ -134,6 +149,7 @@ extension ErrorCode {
         notFound, featureDisabled, methodNotAllowed, requestTimeout, conflict, alreadyExists, historyGone, epochChanged,
         preconditionFailed, bodyTooLarge, uriTooLong, unsupportedMediaType, expectationFailed, unprocessable, idempotencyMismatch,
         headersTooLarge, tooManyRequests, uniqueViolation, fullScanRefused, queryTooLarge,
+        transactionConflict, transactionTooOld, transactionLost, transactionExpired, transactionTooLarge,
         internalError, dataCorrupt, notImplemented, coreUnavailable, overloaded,
         commitUnknown, storageReadOnly, shuttingDown, deadlineExceeded, diskFull, cancelled, invalidConfiguration, addressInUse, dataLocked,
         logDamaged, formatTooNew, protocolMismatch, diskFailing,

@@ -95,3 +95,37 @@ public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
     /// `table:pk`.
     public var description: String { "\(table.text):\(pk)" }
 }
+
+/// The id of a transaction: 16 bytes that the core gave out. As text 32 hexadecimal digits.
+public struct TransactionID: Sendable, Hashable, CustomStringConvertible {
+    /// The boot of the core.
+    public let high: UInt64
+    /// When it began, in seconds since 1970, and its number: 32 bits each.
+    public let low: UInt64
+
+    /// The id with these halves.
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// The id that `description` gives, in either case; nil for another text.
+    public init?(_ text: String) {
+        guard text.utf8.count == 32,
+            text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "f") ~= $0 | 0x20 }),
+            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        self.init(high: high, low: low)
+    }
+
+    /// The 16 bytes.
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendBigEndian(high)
+        bytes.appendBigEndian(low)
+        return bytes
+    }
+
+    /// 32 digits.
+    public var description: String { Digest.hex(bytes) }
+}

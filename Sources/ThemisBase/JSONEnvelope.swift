@@ -33,6 +33,8 @@ public struct JSONEnvelope: Sendable {
     public let ifMatch: String?
     /// The entity must not exist.
     public let ifAbsent: Bool
+    /// The entity must exist, in whatever version.
+    public let ifExists: Bool
 
     /// Reads the body `{"key":…,"document":{…}}`.
     ///
@@ -60,7 +62,7 @@ public struct JSONEnvelope: Sendable {
         let isPut = operation == .put
         try fields.refuse("document", unless: isPut, "belongs to put only")
         try fields.refuse("patch", unless: operation == .patch, "belongs to patch only")
-        try fields.refuse("if_none_match", unless: isPut, "belongs to put only")
+        for name in ["if_none_match", "if_absent"] { try fields.refuse(name, unless: isPut, "belongs to put only") }
         guard let text = try fields.string("key") else { throw EnvelopeFields.error("key", "is missing") }
         key = try EntityKey(validating: text)
         switch operation {
@@ -76,11 +78,65 @@ public struct JSONEnvelope: Sendable {
             payload = 0..<0
             patchFormat = nil
         }
-        ifMatch = try fields.version("if_match")
+        let match = try fields.version("if_match")
+        ifMatch = try fields.version("if_version") ?? match
         let absence = try fields.string("if_none_match")
         guard absence == nil || absence == "*" else { throw EnvelopeFields.error("if_none_match", "must be \"*\"") }
-        ifAbsent = absence != nil
-        if ifAbsent, ifMatch != nil { throw EnvelopeFields.error("if_match", "excludes if_none_match") }
+        let isAbsent = try fields.bool("if_absent")
+        ifAbsent = absence != nil || isAbsent
+        ifExists = try fields.bool("if_exists")
+        if absence != nil, ifMatch != nil { throw EnvelopeFields.error("if_match", "excludes if_none_match") }
+        guard (ifMatch == nil ? 0 : 1) + (ifAbsent ? 1 : 0) + (ifExists ? 1 : 0) <= 1 else {
+            throw EnvelopeFields.error("if_version", "if_absent and if_exists exclude each other")
+        }
+    }
+}
+
+extension JSONEnvelope {
+    /// Reads the body `{"operations":[…]}` of a transaction, 1–`Limits.atomicOperations` of them: as lines, with the conditions
+    /// `if_version`, `"if_absent":true` (a put only) and `"if_exists":true`, at most one of them.
+    ///
+    /// - Throws: as `line`, naming `operations[i]`. Offsets count from the start of `bytes`.
+    public static func operations(_ bytes: [UInt8]) throws(ThemisError) -> [JSONEnvelope] {
+        // The document lies three levels deeper than it would by itself.
+        let members = try JSONMembers.validate(bytes, depth: Limits.jsonDepth + 3)
+        let unknown = members.map { $0.name(in: bytes) }.filter { $0 != "operations" }
+        try EnvelopeFields.refuse(unknown: unknown)
+        guard let list = members.first else { throw EnvelopeFields.error("operations", "is missing") }
+        guard list.kind == .array else { throw EnvelopeFields.error("operations", "must be an array") }
+        var ranges: [Range<Int>] = []
+        var cursor = JSONCursor(bytes, in: list.range)
+        try cursor.forEachElement { (cursor) throws(ThemisError) in
+            guard ranges.count < Limits.atomicOperations else {
+                throw ThemisError(.bodyTooLarge, "a transaction has at most \(Limits.atomicOperations) operations")
+            }
+            let start = cursor.position
+            try cursor.skipValue()
+            ranges.append(start..<cursor.position)
+        }
+        guard !ranges.isEmpty else { throw EnvelopeFields.error("operations", "must hold an operation") }
+        var operations: [JSONEnvelope] = []
+        operations.reserveCapacity(ranges.count)
+        for (index, range) in ranges.enumerated() {
+            do throws(ThemisError) {
+                operations.append(try operation(bytes, in: range))
+            } catch {
+                var named = error
+                named.fields.insert(FieldError("operations[\(index)]", error.message), at: 0)
+                throw named
+            }
+        }
+        return operations
+    }
+
+    private static func operation(_ bytes: [UInt8], in range: Range<Int>) throws(ThemisError) -> JSONEnvelope {
+        guard bytes[range.lowerBound] == 0x7B else { throw ThemisError(.invalidRequest, "an operation must be an object") }
+        let known = ["op", "key", "document", "patch", "if_version", "if_absent", "if_exists"]
+        let fields = try EnvelopeFields(bytes, JSONMembers.scan(bytes, in: range), known: known)
+        guard let word = try fields.string("op"), let operation = Operation(rawValue: word) else {
+            throw EnvelopeFields.error("op", "must be put, patch or delete")
+        }
+        return try JSONEnvelope(fields, operation: operation)
     }
 }
 
@@ -91,20 +147,26 @@ private struct EnvelopeFields {
     private var members: [(name: String, member: JSONMembers.Member)] = []
 
     init(_ bytes: [UInt8], in range: Range<Int>?, known: [String]) throws(ThemisError) {
+        try self.init(bytes, JSONMembers.validate(bytes, in: range, depth: Limits.jsonDepth + 1), known: known)
+    }
+
+    init(_ bytes: [UInt8], _ all: [JSONMembers.Member], known: [String]) throws(ThemisError) {
         self.bytes = bytes
-        let all = try JSONMembers.validate(bytes, in: range, depth: Limits.jsonDepth + 1)
         var unknown: [String] = []
         for member in all {
             let name = member.name(in: bytes)
             if known.contains(name) { members.append((name, member)) } else { unknown.append(name) }
         }
-        guard unknown.isEmpty else {
-            let names = unknown.prefix(Limits.fieldErrors).map { String($0.prefix(Limits.fieldNameCharacters)) }
-            let more = unknown.count > names.count ? " and \(unknown.count - names.count) more" : ""
-            throw ThemisError(
-                .unknownParameter, "unknown field: \(names.joined(separator: ", "))\(more)",
-                fields: names.map { FieldError($0, "is not a field of this request") })
-        }
+        try Self.refuse(unknown: unknown)
+    }
+
+    static func refuse(unknown: [String]) throws(ThemisError) {
+        guard !unknown.isEmpty else { return }
+        let names = unknown.prefix(Limits.fieldErrors).map { String($0.prefix(Limits.fieldNameCharacters)) }
+        let more = unknown.count > names.count ? " and \(unknown.count - names.count) more" : ""
+        throw ThemisError(
+            .unknownParameter, "unknown field: \(names.joined(separator: ", "))\(more)",
+            fields: names.map { FieldError($0, "is not a field of this request") })
     }
 
     private subscript(_ field: String) -> JSONMembers.Member? { members.first { $0.name == field }?.member }
@@ -124,6 +186,15 @@ private struct EnvelopeFields {
             throw Self.error(field, "must be a string")
         }
         return text
+    }
+
+    /// `true`, `false`, or absent, which counts as false.
+    func bool(_ field: String) throws(ThemisError) -> Bool {
+        guard let member = self[field] else { return false }
+        guard let value = try JSONValue(checked: bytes, in: member.range).boolValue else {
+            throw Self.error(field, "must be true or false")
+        }
+        return value
     }
 
     /// A version: a string, or a number as a program may have kept it. Nil when absent.

@@ -85,6 +85,22 @@ public enum Limits {
     /// Change records of one transaction, whole documents and their keys: patches are small, what they change is not, and a page of
     /// the changefeed holds whole transactions.
     public static let transactionBytes = atomicBytes + (6 << 20)
+    /// Open transactions at once: each holds a state of the data, which compactions must keep.
+    public static let transactions = 1_000
+    /// What one transaction writes, in bytes, with keys and index entries: it is committed as one batch.
+    public static let transactionWriteBytes = 32 << 20
+    /// Keys and ranges that one serializable transaction reads; those that touch count once. Each is compared when it commits.
+    public static let transactionReads = 100_000
+    /// What all open transactions have written and read, in bytes of memory.
+    public static let transactionsBytes = 256 << 20
+    /// How long a transaction may be left alone, in milliseconds.
+    public static let transactionIdleMilliseconds: Int64 = 30_000
+    /// How long a transaction may last, in milliseconds: until then nothing that it might read can be removed.
+    public static let transactionMilliseconds: Int64 = 300_000
+    /// Keys of the last commits, in bytes of memory: a transaction that began before them cannot be validated.
+    public static let transactionHistoryBytes = 64 << 20
+    /// Times that a write of a transaction is tried beside other writes of the same one.
+    public static let transactionWriteAttempts = 16
     /// One NDJSON line: a document and its envelope.
     public static let lineBytes = documentBytes + (64 << 10)
     /// A request id is echoed in logs and headers.

@@ -265,6 +265,7 @@ final class Committer: Sendable {
                 }
             }
             try prepare.base(write.operations)
+            if let validation = write.validation { _ = try validation.advance(through: order.history) }
             resubmit(write)
         } catch {
             write.fail(error.with(outcome: .notCommitted))

@@ -18,6 +18,7 @@ public final class Database: Sendable {
     let board: JobBoard
     let expiryClock: ExpiryClock
     let sweeper = ExpirySweeper()
+    let transactions: Transactions
 
     /// Opens what the engine holds, or makes it.
     ///
@@ -74,8 +75,11 @@ public final class Database: Sendable {
         self.telemetry = telemetry
         published = PublishStage(state, options, time: telemetry.time)
         prepare = PrepareStage(engine: engine, published: published)
+        let history = CommitHistory(floor: state.end.sequence, capacityBytes: options.transactionHistoryBytes)
+        transactions = Transactions(bootID: options.bootID, history: history, telemetry)
         committer = Committer(
-            order: OrderStage(prepare: prepare, published: published, transactionBytes: options.transactionBytes),
+            order: OrderStage(
+                prepare: prepare, published: published, history: history, transactionBytes: options.transactionBytes),
             log: CommitLog(engine: engine, durability: options.durability, time: telemetry.time), options: options,
             telemetry: telemetry)
         seal = CursorSeal(key: state.cursorKey)
@@ -89,6 +93,7 @@ public final class Database: Sendable {
     public func close() {
         sweeper.close()
         board.close()
+        transactions.close()
         committer.close()
         published.endWaits(ThemisError(.shuttingDown, "the database is closed", retryAfterSeconds: 1))
     }

@@ -24,6 +24,10 @@ public struct DatabaseOptions: Sendable {
     public var queuedBytes = 128 << 20
     /// Bytes of the change records of one transaction.
     public var transactionBytes = Limits.transactionBytes
+    /// Memory for the keys of commits that open transactions are compared with, in bytes.
+    public var transactionHistoryBytes = Limits.transactionHistoryBytes
+    /// Another one at every start: it stands in the ids of transactions.
+    public var bootID = UInt64.random(in: .min ... .max)
     /// Whether what was opened is not the continuation of its own history: it was salvaged or restored.
     public var startsNewEpoch = false
     /// Notes what is durable, apart from the engine; a start that finds less refuses. The owner closes it after the database.

@@ -8,7 +8,10 @@ extension Database {
     ///
     /// - Parameter fields: paths to keep of the document; empty for all of it.
     /// - Throws: `data_corrupt`, `cancelled`, `deadline_exceeded`; what `JSONProjection` refuses.
-    public func get(_ key: EntityKey, fields: [String] = [], _ call: CallContext = CallContext()) throws(ThemisError) -> Entity? {
+    public func get(
+        _ key: EntityKey, fields: [String] = [], in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> Entity? {
+        if let transaction { return try read([key], fields, in: transaction, call)[0] }
         try call.check(telemetry.time)
         guard let table = published.table(key.table) else { return nil }
         let now = published.now()
@@ -35,12 +38,17 @@ extension Database {
     /// - Parameter keys: at most 1,000.
     /// - Throws: as `get`; `invalid_request` for too many keys.
     public func multiGet(
-        _ keys: [EntityKey], fields: [String] = [], maxBytes: Int = Limits.pageBytes, _ call: CallContext = CallContext()
+        _ keys: [EntityKey], fields: [String] = [], maxBytes: Int = Limits.pageBytes, in transaction: TransactionReference? = nil,
+        _ call: CallContext = CallContext()
     ) throws(ThemisError) -> MultiGetResult {
         guard keys.count <= Limits.pageEntities else {
             throw ThemisError(.invalidRequest, "at most \(Limits.pageEntities) keys are read at once; these are \(keys.count)")
         }
         let projection = try Self.projection(fields)
+        if let transaction {
+            let entities = try read(keys, fields, in: transaction, maxBytes: maxBytes, call)
+            return MultiGetResult(entities: entities, unread: keys.count - entities.count)
+        }
         let catalog = published.catalog
         let now = published.now()
         var result = MultiGetResult(entities: [], unread: 0)
@@ -68,6 +76,27 @@ extension Database {
         }
         result.unread = keys.count - result.entities.count
         return result
+    }
+
+    /// Reads within a transaction: as many as fit into `maxBytes`, but at least one.
+    private func read(
+        _ keys: [EntityKey], _ fields: [String], in transaction: TransactionReference, maxBytes: Int = Limits.pageBytes,
+        _ call: CallContext
+    ) throws(ThemisError) -> [Entity?] {
+        let projection = try Self.projection(fields)
+        return try read(in: transaction, call) { (view) throws(ThemisError) in
+            var entities: [Entity?] = []
+            var bytes = 0
+            for key in keys {
+                if entities.count % 64 == 63 { try view.check() }
+                let value = try view.get(key)
+                let found = if let value { try entity(key, value, projection, view.now) } else { Entity?.none }
+                bytes += found?.document.count ?? 0
+                if bytes > maxBytes, !entities.isEmpty { break }
+                entities.append(found)
+            }
+            return entities
+        }
     }
 
     private static func projection(_ fields: [String]) throws(ThemisError) -> JSONProjection? {

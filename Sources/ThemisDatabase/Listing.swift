@@ -46,7 +46,7 @@ extension Database {
     ///   `deadline_exceeded`.
     public func list(
         _ request: ListRequest, cursor: String? = nil, limit: Int = 100, maxBytes: Int = Limits.pageBytes,
-        _ call: CallContext = CallContext()
+        in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
     ) throws(ThemisError) -> ListPage {
         guard (1...Limits.pageEntities).contains(limit) else {
             throw ThemisError(
@@ -54,7 +54,14 @@ extension Database {
                 fields: [FieldError("limit", "1–\(Limits.pageEntities)")])
         }
         let anchor: String? = if let cursor { try ListCursor.pk(in: seal.open(cursor), for: request) } else { nil }
-        let view = try ReadView(self, call)
+        return try read(in: transaction, call) { (view) throws(ThemisError) in
+            try page(request, behind: anchor, limit: limit, maxBytes: maxBytes, view)
+        }
+    }
+
+    private func page(
+        _ request: ListRequest, behind anchor: String?, limit: Int, maxBytes: Int, _ view: ReadView
+    ) throws(ThemisError) -> ListPage {
         let table = try view.tableID(request.table)
         var (lower, upper) = EntityRecord.bounds(table: table, prefix: request.prefix)
         if let anchor {
@@ -102,11 +109,11 @@ extension Database {
 /// Proof of Sendable: the caller calls from one thread at a time, as the documentation demands; nothing else sees the state.
 public final class ExportCursor: @unchecked Sendable {
     private let view: ReadView
-    private let cursor: any StorageCursor
+    private let cursor: ViewCursor
     private let request: ListRequest
     private var isAtEnd = false
 
-    init(_ view: ReadView, _ cursor: any StorageCursor, _ request: ListRequest) {
+    init(_ view: ReadView, _ cursor: ViewCursor, _ request: ListRequest) {
         self.view = view
         self.cursor = cursor
         self.request = request

@@ -119,6 +119,7 @@ extension OrderStage {
             case .meta(let rows): for row in rows { batch.bytes.put(.meta, row.key, row.value) }
             case .none: break
             }
+            if let operation = item.operation { note(committed: operation) }
             if let indexing = item.operation?.indexing { write(indexing) }
             changeKey.store(item.sequence, at: 0)
             changeKey.store(item.ordinal, at: 8)

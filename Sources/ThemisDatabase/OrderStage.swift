@@ -64,9 +64,13 @@ final class OrderStage: @unchecked Sendable {
     var changeKey = ChangeRecord.key(0)
     /// Memory for the next batch.
     var spare: WriteBatch?
+    let history: CommitHistory
+    /// What was committed since the history's last group was closed.
+    var openKeys = CommittedKeys()
 
-    init(prepare: PrepareStage, published: PublishStage, transactionBytes: Int) {
+    init(prepare: PrepareStage, published: PublishStage, history: CommitHistory, transactionBytes: Int) {
         self.prepare = prepare
+        self.history = history
         self.transactionBytes = transactionBytes
         self.published = published
         let current = published.current
@@ -89,6 +93,8 @@ final class OrderStage: @unchecked Sendable {
         slotsByID = [:]
         for table in catalog.byID.values { insert(TableSlot(table)) }
         published.cache.reset()
+        history.forget(after: published.visibleSequence)
+        openKeys = openKeys.upTo(published.visibleSequence)
         touched = []
         touchedIndexes = []
         isCatalogChanged = false
@@ -139,6 +145,7 @@ final class OrderStage: @unchecked Sendable {
         batch.now = max(batch.now, end.timestamp)
         mark = end
         recent.rotateIfFull(last: end.sequence, visible: published.visibleSequence)
+        sealHistory()
     }
 
     private func orderSingle(_ write: PendingWrite) -> Bool {
@@ -160,6 +167,13 @@ final class OrderStage: @unchecked Sendable {
     private func orderAtomic(_ write: PendingWrite) -> Bool {
         write.results.removeAll(keepingCapacity: true)
         write.results.reserveCapacity(write.operations.count)
+        if let validation = write.validation {
+            switch validate(validation, mayReturn: write.mayReturn) {
+            case .stale: return false
+            case .failed(let error): return refuseAtomic(write, error)
+            case .done, nil: release(write.operations)
+            }
+        }
         for (index, operation) in write.operations.enumerated() {
             // Its place among the records of data; a table that is made on the way has a system record.
             let place = UInt32(end.sequence - mark.sequence)
@@ -247,21 +261,7 @@ final class OrderStage: @unchecked Sendable {
     }
 
     private func refusal(_ operation: PreparedOperation, _ isPresent: Bool) -> ThemisError? {
-        let reason: String
-        switch operation.condition {
-        case .none: return nil
-        case .version(let version):
-            if isPresent, operation.base.version == version { return nil }
-            reason = isPresent ? "the entity has another version" : "there is no such entity"
-        case .absent:
-            guard isPresent else { return nil }
-            reason = "the entity exists already"
-        case .exists:
-            if isPresent { return nil }
-            reason = "there is no such entity"
-        }
-        return ThemisError(
-            .preconditionFailed, reason, members: isPresent ? [("version", .number(operation.base.version))] : [])
+        operation.condition.refusal(isPresent: isPresent, version: operation.base.version)
     }
 
     /// Brings an operation up to the newest state of its key; a verdict when that is not for this stage to do.

@@ -106,7 +106,7 @@ struct PrepareStage: Sendable {
     }
 
     /// The document after `change`.
-    private static func patched(_ stored: [UInt8], _ change: WriteChange) throws(ThemisError) -> [UInt8] {
+    static func patched(_ stored: [UInt8], _ change: WriteChange) throws(ThemisError) -> [UInt8] {
         let document = Array(EntityRecord.document(of: stored))
         return switch change {
         case .mergePatch(let patch): try JSONMergePatch.apply(patch, to: document)

@@ -120,6 +120,8 @@ final class PendingWrite: @unchecked Sendable {
     let call: CallContext
     var operations: [PreparedOperation]
     var idempotency: PreparedIdempotency?
+    /// What must not have changed, for a transaction over several requests.
+    var validation: CommitValidation?
     /// What admission counted.
     let admittedBytes: Int
     let admittedOperations: Int

@@ -11,6 +11,8 @@ final class ReadView {
     let sequence: SequenceNumber
     /// Milliseconds since 1970. What expired before is not there.
     let now: Int64
+    /// What a transaction has written and reads; nil outside of one.
+    let scope: TransactionScope?
     private let call: CallContext
     private let time: any TimeSource
     private let engine: any StorageEngine
@@ -26,6 +28,19 @@ final class ReadView {
         // Part of every batch: it cannot be older or newer than the rest of the snapshot.
         guard let end = try snapshot.get(.meta, MetaRecords.last) else { throw MetaRecords.damaged("the end of the log") }
         sequence = try LogEnd(end).sequence
+        scope = nil
+    }
+
+    /// The state that a transaction reads, with what it has written.
+    init(_ database: Database, _ transaction: Transaction, _ scope: TransactionScope, _ call: CallContext) throws(ThemisError) {
+        self.call = call
+        self.scope = scope
+        time = database.telemetry.time
+        engine = database.engine
+        snapshot = transaction.snapshot
+        sequence = transaction.begin
+        now = transaction.now
+        try call.check(time)
     }
 
     /// - Throws: `cancelled`, `deadline_exceeded`.
@@ -35,20 +50,20 @@ final class ReadView {
     ///
     /// - Throws: `not_found`.
     func tableID(_ name: TableName) throws(ThemisError) -> UInt32 {
-        guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else {
-            throw ThemisError(.notFound, "there is no table \(name.text)")
-        }
+        if let scope { return try scope.table(name, in: self).id }
+        guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else { throw Self.missing(name) }
         return try TableRecord.decode(row, name: name).id
     }
+
+    static func missing(_ name: TableName) -> ThemisError { ThemisError(.notFound, "there is no table \(name.text)") }
 
     /// The table in this state, with its indexes.
     ///
     /// - Parameter known: the table as it was known shortly before or after; used if it is the same.
     /// - Throws: `not_found`.
     func table(_ name: TableName, known: Table?) throws(ThemisError) -> Table {
-        guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else {
-            throw ThemisError(.notFound, "there is no table \(name.text)")
-        }
+        if let scope { return try scope.table(name, known: known, in: self) }
+        guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else { throw Self.missing(name) }
         if let known, known.record == row { return known }
         return try TableRecord.decode(row, name: name)
     }
@@ -67,13 +82,41 @@ final class ReadView {
         engine.approximateBytes(.indexes, from: lower, to: upper)
     }
 
+    /// The stored value of one entity, expired or not; nil when there is none.
+    func get(_ key: EntityKey) throws(ThemisError) -> [UInt8]? {
+        guard let scope else {
+            guard let row = try snapshot.get(.meta, MetaRecords.table(key.table)) else { return nil }
+            return try snapshot.get(
+                .entities, EntityRecord.key(table: TableRecord.decode(row, name: key.table).id, pk: key.pk))
+        }
+        guard let table = try scope.stored(key.table, in: self) ?? scope.overlay.newTables[key.table.text] else { return nil }
+        return try scope.get(EntityRecord.key(table: table.id, pk: key.pk), snapshot)
+    }
+
+    /// Stored values of entities, in the order of `keys`.
+    func multiGet(_ keys: [[UInt8]]) throws(ThemisError) -> [[UInt8]?] {
+        guard let scope else { return try snapshot.multiGet(.entities, keys) }
+        return try scope.multiGet(keys, snapshot)
+    }
+
     /// A cursor over stored keys.
-    func scan(from lower: [UInt8], to upper: [UInt8], reverse: Bool) throws(ThemisError) -> any StorageCursor {
-        try snapshot.scan(.entities, from: lower, to: upper, reverse: reverse)
+    func scan(from lower: [UInt8], to upper: [UInt8], reverse: Bool) throws(ThemisError) -> ViewCursor {
+        let base = try snapshot.scan(.entities, from: lower, to: upper, reverse: reverse)
+        guard let scope else { return ViewCursor(base) }
+        return scope.cursor(base, KeyRange(lower: lower, upper: upper), reverse: reverse)
+    }
+
+    /// A cursor over entries of an index.
+    func scan(
+        _ index: Index, of table: Table, from lower: [UInt8], to upper: [UInt8], reverse: Bool
+    ) throws(ThemisError) -> ViewCursor {
+        let base = try snapshot.scan(.indexes, from: lower, to: upper, reverse: reverse)
+        guard let scope else { return ViewCursor(base) }
+        return scope.cursor(base, index, of: table, KeyRange(lower: lower, upper: upper), reverse: reverse)
     }
 
     /// The entity at the cursor; nil when it has expired.
-    func entity(at cursor: any StorageCursor, table: TableName, keysOnly: Bool) throws(ThemisError) -> Entity? {
+    func entity(at cursor: ViewCursor, table: TableName, keysOnly: Bool) throws(ThemisError) -> Entity? {
         let value = cursor.value
         try EntityRecord.check(value)
         let expiry = EntityRecord.expiry(of: value)

@@ -30,6 +30,24 @@ public enum WriteCondition: Sendable, Equatable {
     case absent
     /// There is such an entity (`If-Match: *`).
     case exists
+
+    /// Why the condition does not hold; nil when it does.
+    func refusal(isPresent: Bool, version: UInt64) -> ThemisError? {
+        let reason: String
+        switch self {
+        case .none: return nil
+        case .version(let wanted):
+            if isPresent, version == wanted { return nil }
+            reason = isPresent ? "the entity has another version" : "there is no such entity"
+        case .absent:
+            guard isPresent else { return nil }
+            reason = "the entity exists already"
+        case .exists:
+            if isPresent { return nil }
+            reason = "there is no such entity"
+        }
+        return ThemisError(.preconditionFailed, reason, members: isPresent ? [("version", .number(version))] : [])
+    }
 }
 
 /// One change that a caller asks for.

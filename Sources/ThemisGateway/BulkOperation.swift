@@ -9,6 +9,13 @@ extension OperationMessage {
         line bytes: [UInt8], in range: Range<Int>
     ) throws(ThemisError) -> (operation: OperationMessage, key: EntityKey) {
         let envelope = try envelope(bytes, range)
+        return (try OperationMessage(envelope, in: bytes), envelope.key)
+    }
+
+    /// The operation of an envelope that was read from `bytes`.
+    ///
+    /// - Throws: `precondition_failed` when its condition can never hold.
+    init(_ envelope: JSONEnvelope, in bytes: [UInt8]) throws(ThemisError) {
         let kind: OperationKind =
             switch envelope.operation {
             case .put: .put
@@ -17,11 +24,10 @@ extension OperationMessage {
             }
         var condition = OperationCondition.none
         if envelope.ifAbsent { condition = .absent }
+        if envelope.ifExists { condition = .exists }
         if let text = envelope.ifMatch { condition = try OperationCondition.read(memberIfMatch: text) }
-        let operation = OperationMessage(
-            kind: kind, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(bytes[envelope.payload]),
-            condition: condition)
-        return (operation, envelope.key)
+        self.init(
+            kind: kind, table: envelope.key.table.text, pk: envelope.key.pk, body: Array(bytes[envelope.payload]), condition: condition)
     }
 
     private static func envelope(_ bytes: [UInt8], _ range: Range<Int>) throws(ThemisError) -> JSONEnvelope {

@@ -31,14 +31,30 @@ enum EntityJSON {
         return out
     }
 
+    /// `{key, created|deleted, staged: true}` of a write within a transaction, which has no version yet.
+    static func staged(_ key: EntityKey, _ result: OperationResult, isDelete: Bool) -> [UInt8] {
+        var out: [UInt8] = []
+        out.append(contentsOf: #"{"key":"#.utf8)
+        appendKey(key.table.text, key.pk, to: &out)
+        out.append(contentsOf: isDelete ? #","deleted":\#(result.deleted)"#.utf8 : #","created":\#(result.created)"#.utf8)
+        out.append(contentsOf: #","staged":true}"#.utf8)
+        return out
+    }
+
     /// The result of one operation of a bulk request.
     static func appendBulkResult(
         line: UInt64, key: EntityKey, kind: OperationKind, _ result: OperationResult, to out: inout [UInt8]
     ) {
-        let status = kind != .delete && result.created ? 201 : 200
         out.append(contentsOf: #"{"line":"#.utf8)
         appendNumber(line, to: &out)
-        out.append(contentsOf: status == 201 ? #","status":201,"key":"#.utf8 : #","status":200,"key":"#.utf8)
+        out.append(0x2C)
+        appendResult(key, kind, result, to: &out)
+    }
+
+    /// The members of an operation's result from `status` on, and the end of its object.
+    static func appendResult(_ key: EntityKey, _ kind: OperationKind, _ result: OperationResult, to out: inout [UInt8]) {
+        let status = kind != .delete && result.created ? 201 : 200
+        out.append(contentsOf: status == 201 ? #""status":201,"key":"#.utf8 : #""status":200,"key":"#.utf8)
         appendKey(key.table.text, key.pk, to: &out)
         if kind == .delete {
             out.append(contentsOf: result.deleted ? #","deleted":true"#.utf8 : #","deleted":false"#.utf8)

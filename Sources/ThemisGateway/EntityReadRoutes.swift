@@ -23,14 +23,15 @@ import ThemisRPC
         // With one tag the core need not send a document that the caller has.
         if case .tags(let tags)? = known, tags.count == 1 { unlessVersion = tags[0].version ?? 0 }
         let request = GetRequest(table: key.table.text, pk: key.pk, fields: fields, unlessVersion: unlessVersion)
-        let metadata = try exchange.metadata(minSequence: minSequence)
+        let metadata = try exchange.metadata(minSequence: minSequence, joinsTransaction: true)
         exchange.pending = try gateway.placement.core(for: key).get(request, metadata) { result, document in
             switch result {
             case .failure(let error): exchange.fail(error)
             case .success(let entity) where entity.missing:
                 exchange.fail(ThemisError(.notFound, "there is no entity with this key"))
             case .success(let entity):
-                let headers = [("ETag", EntityTag.text(version: entity.version))]
+                // What a transaction has written has no version before it commits.
+                let headers = entity.version == 0 ? [] : [("ETag", EntityTag.text(version: entity.version))]
                 if known?.matchesWeakly(entity.version) == true { return exchange.respond(304, contentType: nil, headers: headers) }
                 exchange.respond(200, contentType: MediaType.json.text, headers: headers, bytes: document)
             }
@@ -57,9 +58,10 @@ import ThemisRPC
             }
             return (keys, fields)
         }
+        let metadata = try exchange.metadata(minSequence: minSequence, joinsTransaction: true)
         guard let first = keys.first else { return exchange.respondJSON(200, Array(#"{"entities":[],"unread":[]}"#.utf8)) }
         let request = MultiGetRequest(keys: keys.map { EntityMessage(table: $0.table.text, pk: $0.pk) }, fields: fields)
-        let response = try await gateway.placement.core(for: first).multiGet(request, exchange.metadata(minSequence: minSequence))
+        let response = try await gateway.placement.core(for: first).multiGet(request, metadata)
         exchange.respondJSON(200, EntityJSON.multiGet(keys, response))
     }
 
@@ -82,7 +84,8 @@ import ThemisRPC
         request.cursor = query.text("cursor") ?? ""
         request.limit = limit
         request.reverse = isReverse
-        let page = try await gateway.placement.core(for: table).list(request, exchange.metadata(minSequence: minSequence))
+        let metadata = try exchange.metadata(minSequence: minSequence, joinsTransaction: true)
+        let page = try await gateway.placement.core(for: table).list(request, metadata)
         exchange.respondJSON(200, EntityJSON.page(table: table.text, keysOnly: isKeysOnly, page))
     }
 

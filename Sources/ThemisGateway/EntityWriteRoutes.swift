@@ -71,13 +71,15 @@ import ThemisRPC
         _ operation: OperationMessage, _ key: EntityKey, _ idempotency: IdempotencyKey?, _ exchange: HTTPExchange
     ) throws(ThemisError) {
         let request = WriteRequest(operation: operation, fingerprint: idempotency?.fingerprint ?? [])
-        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
+        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "", joinsTransaction: true)
         // From here on a lost answer leaves the outcome unknown.
         exchange.writeOutcome = .unknown
         let isDelete = operation.kind == .delete
         exchange.pending = try gateway.placement.core(for: key).write(request, metadata) { result in
             switch result {
             case .failure(let error): exchange.fail(HTTPExchange.namingOutcome(error))
+            case .success(let response) where metadata.transaction != nil:
+                exchange.respondJSON(200, EntityJSON.staged(key, response.result, isDelete: isDelete))
             case .success(let response): respond(response.result, isDelete: isDelete, key, exchange)
             }
         }

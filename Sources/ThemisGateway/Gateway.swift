@@ -86,12 +86,29 @@ extension HTTPExchange {
 
     /// What travels to the core with this request.
     ///
-    /// - Throws: `not_implemented` for a request that belongs to a transaction: done outside of it, it would be something else.
-    func metadata(minSequence: SequenceNumber = 0, idempotencyKey: String = "") throws(ThemisError) -> RequestMetadata {
-        if head.fields["x-transaction-id"] != nil {
-            throw ThemisError(
-                .notImplemented, "this version has no transactions over several requests; POST /entities?atomic=true writes all or nothing",
-                fields: [FieldError("X-Transaction-Id", "leave it out")])
+    /// - Parameter joinsTransaction: whether the request may belong to a transaction.
+    /// - Throws: `not_implemented` for one that may not and does: done outside of it, it would be something else.
+    func metadata(
+        minSequence: SequenceNumber = 0, idempotencyKey: String = "", joinsTransaction: Bool = false
+    ) throws(ThemisError) -> RequestMetadata {
+        let transaction = try transactionID()
+        if transaction != nil {
+            guard joinsTransaction else {
+                throw ThemisError(
+                    .notImplemented, "this request cannot belong to a transaction; see docs/transactions.md for those that can",
+                    fields: [FieldError("X-Transaction-Id", "leave it out")])
+            }
+            if minSequence > 0 {
+                throw ThemisError(
+                    .invalidRequest, "a transaction reads the state in which it began",
+                    fields: [FieldError("min_sequence", "cannot stand beside X-Transaction-Id")])
+            }
+            if !idempotencyKey.isEmpty {
+                throw ThemisError(
+                    .invalidRequest,
+                    "a write of a transaction is not remembered under a key; its commit is, under the id of the transaction",
+                    fields: [FieldError("Idempotency-Key", "cannot stand beside X-Transaction-Id")])
+            }
         }
         var deadline: UInt32 = 0
         if let remaining = remainingMilliseconds {
@@ -100,8 +117,20 @@ extension HTTPExchange {
         }
         return RequestMetadata(
             deadlineMilliseconds: deadline, trace: traceparent, principal: principal, scopes: scopes,
-            idempotencyKey: idempotencyKey,
-            minSequence: minSequence)
+            idempotencyKey: idempotencyKey, transaction: transaction, minSequence: minSequence)
+    }
+
+    /// The transaction that the request belongs to; nil when it belongs to none.
+    ///
+    /// - Throws: `invalid_request` for what is no id.
+    func transactionID() throws(ThemisError) -> TransactionID? {
+        guard head.fields.count("x-transaction-id") > 0 else { return nil }
+        let texts = values("x-transaction-id")
+        guard texts.count == 1, let id = TransactionID(texts[0]) else {
+            let message = "must be one id as POST /transaction/begin answered it"
+            throw ThemisError(.invalidRequest, "X-Transaction-Id \(message)", fields: [FieldError("X-Transaction-Id", message)])
+        }
+        return id
     }
 
     /// Whether the caller does not want to wait for a job: `Prefer: respond-async` (RFC 7240).

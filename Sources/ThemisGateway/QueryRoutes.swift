@@ -13,7 +13,8 @@ import ThemisTelemetry
         let minSequence: UInt64 = query.integer("min_sequence", in: 0...UInt64.max) ?? 0
         try query.finish()
         let request = try await request(exchange)
-        let response = try await gateway.placement.main.query(request, exchange.metadata(minSequence: minSequence))
+        let metadata = try exchange.metadata(minSequence: minSequence, joinsTransaction: true)
+        let response = try await gateway.placement.main.query(request, metadata)
         exchange.respondJSON(200, response.text)
     }
 

@@ -10,7 +10,8 @@ import ThemisTelemetry
         let set = SetRoutes(gateway: gateway)
         return OperationsRoutes.routes(
             uptimeSeconds: { gateway.process.uptimeSeconds }, missing: { gateway.missing }, health: { await set.health() })
-            + operations(gateway) + entities(gateway) + tables(gateway) + queries(gateway) + graphs(gateway) + jobs(gateway)
+            + operations(gateway) + entities(gateway) + tables(gateway) + queries(gateway) + graphs(gateway) + transactions(gateway)
+            + jobs(gateway)
     }
 
     private static func operations(_ gateway: Gateway) -> [Route] {
@@ -134,6 +135,30 @@ import ThemisTelemetry
                 .post, "/admin/graph/rebuild-topology", .job, scope: .admin,
                 summary: "Compare adjacency with the edges; build it anew."
             ) { try await graphs.rebuild($0) },
+        ]
+    }
+
+    private static func transactions(_ gateway: Gateway) -> [Route] {
+        let transactions = TransactionRoutes(gateway: gateway)
+        return [
+            Route(.post, "/transaction", scope: .dataWrite, summary: "Write several entities, all or none.") {
+                try await transactions.atomic($0)
+            },
+            Route(.post, "/transaction/begin", scope: .dataRead, summary: "Begin a transaction over several requests.") {
+                try await transactions.begin($0)
+            },
+            Route(.post, "/transaction/commit", scope: .dataWrite, summary: "Commit a transaction.") {
+                try await transactions.commit($0)
+            },
+            Route(.post, "/transaction/rollback", scope: .dataRead, summary: "End a transaction without a trace.") {
+                try await transactions.rollback($0)
+            },
+            Route(.get, "/transaction/stats", scope: .metricsRead, summary: "How many transactions there are and were.") {
+                try await transactions.stats($0)
+            },
+            Route(.get, "/transaction/{id}", scope: .dataRead, summary: "What became of a transaction.") {
+                try await transactions.get($0)
+            },
         ]
     }
 

@@ -37,6 +37,7 @@ final class Core: Sendable {
         options.durability = settings.isRelaxed ? .relaxed : .sync
         options.startsNewEpoch = directory.isSalvaged
         options.durableMark = mark
+        options.bootID = settings.bootID
         options.feedRingBytes = settings.feedRingBytes
         options.entityCacheBytes = settings.entityCacheBytes
         // Admitted already, and held by the bounds of streams and of the committer. When the pool has stopped it is done where it
@@ -100,6 +101,7 @@ final class Core: Sendable {
 struct CoreSettings: Sendable {
     let path: String
     let salvages: Bool
+    let bootID: UInt64
     let engine: RocksDBOptions
     let threads: Int
     let isRelaxed: Bool
@@ -112,6 +114,7 @@ struct CoreSettings: Sendable {
         let configuration = context.configuration
         path = configuration[Settings.storagePath]
         salvages = context.arguments.has("--salvage")
+        bootID = context.bootID
         var options = RocksDBOptions()
         options.walDirectory = configuration[Settings.walDirectory]
         options.memtableBytes = UInt64(configuration[Settings.memtableSize]) << 20

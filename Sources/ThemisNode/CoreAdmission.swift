@@ -23,7 +23,7 @@ extension CoreService {
 
     nonisolated static func workClass(_ method: RPCMethod) -> WorkClass? {
         switch method {
-        case .write, .writeAtomic: .write
+        case .write, .writeAtomic, .transactionCommit: .write
         case .list, .multiGet: .scan
         default: nil
         }
@@ -32,8 +32,8 @@ extension CoreService {
     /// What does not wait for the disk and not for scans must not wait behind those that do.
     nonisolated static func lane(_ method: RPCMethod) -> WorkerPool.Lane {
         switch method {
-        case .stats, .changesInfo, .tableList, .tableGet, .jobList, .jobGet, .jobCancel: .control
-        case .get, .write, .writeAtomic: .quick
+        case .transactionRollback, .transactionStats, .stats, .changesInfo, .tableList, .tableGet, .jobList, .jobGet, .jobCancel: .control
+        case .get, .write, .writeAtomic, .transactionBegin, .transactionCommit, .transactionGet: .quick
         default: .heavy
         }
     }

@@ -72,7 +72,10 @@ import ThemisTelemetry
         let core = self.core
         let upkeep = LoopTimer { [weak service] in
             service?.retireGoneInstances()
-            _ = core.pool.submit(.control) { core.refreshAllMetrics() }
+            _ = core.pool.submit(.control) {
+                core.database.expireTransactions()
+                core.refreshAllMetrics()
+            }
         }
         upkeep.scheduleRepeating(milliseconds: 5_000)
         self.upkeep = upkeep

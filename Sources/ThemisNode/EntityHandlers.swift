@@ -9,7 +9,7 @@ extension CoreService {
         do throws(ThemisError) {
             let request: GetRequest = try call.decode()
             let key = try EntityKey(table: TableName(validating: request.table), pk: request.pk)
-            if call.metadata.minSequence <= database.durableSequence {
+            if call.transaction == nil, call.metadata.minSequence <= database.durableSequence {
                 switch try database.cachedGet(key, fields: request.fields) {
                 case .hit(let entity): return call.respond(Self.answer(entity, request))
                 case .absent: return call.respond(EntityMessage(table: request.table, pk: request.pk, missing: true))
@@ -19,9 +19,10 @@ extension CoreService {
         } catch {
             return call.fail(error)
         }
+        let transaction = call.transaction
         read(call) { (request: GetRequest, context) throws(ThemisError) in
             let key = try EntityKey(table: TableName(validating: request.table), pk: request.pk)
-            guard let entity = try database.get(key, fields: request.fields, context) else {
+            guard let entity = try database.get(key, fields: request.fields, in: transaction, context) else {
                 return EntityMessage(table: request.table, pk: request.pk, missing: true)
             }
             return Self.answer(entity, request)
@@ -36,6 +37,7 @@ extension CoreService {
 
     func multiGet(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: MultiGetRequest, context) throws(ThemisError) in
             guard request.keys.count <= Limits.pageEntities else {
                 throw ThemisError(.invalidRequest, "at most \(Limits.pageEntities) keys at once; this asks for \(request.keys.count)")
@@ -43,7 +45,7 @@ extension CoreService {
             var keys: [EntityKey] = []
             keys.reserveCapacity(request.keys.count)
             for key in request.keys { keys.append(try EntityKey(table: TableName(validating: key.table), pk: key.pk)) }
-            let result = try database.multiGet(keys, fields: request.fields, context)
+            let result = try database.multiGet(keys, fields: request.fields, in: transaction, context)
             var entities: [EntityMessage] = []
             for (key, entity) in zip(keys, result.entities) {
                 entities.append(entity.map { EntityMessage($0) } ?? EntityMessage(table: key.table.text, pk: key.pk, missing: true))
@@ -54,10 +56,11 @@ extension CoreService {
 
     func list(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: ThemisRPC.ListRequest, context) throws(ThemisError) in
             let page = try database.list(
                 ThemisDatabase.ListRequest(request), cursor: request.cursor.isEmpty ? nil : request.cursor,
-                limit: max(1, min(Limits.pageEntities, Int(request.limit))), context)
+                limit: max(1, min(Limits.pageEntities, Int(request.limit))), in: transaction, context)
             return ThemisRPC.ListResponse(
                 entities: page.entities.map { EntityMessage($0) }, nextCursor: page.nextCursor ?? "", sequence: page.sequence)
         }
@@ -92,7 +95,12 @@ extension CoreService {
     /// A write is prepared on the pool; its answer comes from the committer's thread.
     func write(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         submit(call) { (request: WriteRequest, context) throws(ThemisError) in
+            if let transaction {
+                let answer = try database.write(WriteOperation(request.operation), in: transaction, context)
+                return call.reply(WriteResponse(result: .init(answer)))
+            }
             let write = try Self.writeContext(call, context, fingerprint: request.fingerprint)
             database.write(try WriteOperation(request.operation), write) { result in
                 switch result {

@@ -6,8 +6,9 @@ import ThemisRPC
 extension CoreService {
     func query(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.query(request.text, context))
+            TextResponse(text: try database.query(request.text, in: transaction, context))
         }
     }
 

@@ -68,11 +68,13 @@ public final class RPCMethod: Sendable, Hashable {
     private let roleBits: UInt8
     /// Whether a call lasts as long as its caller likes. Such calls are ended at once when the core drains.
     public let isEndless: Bool
+    /// Whether a call may belong to a transaction. Others that name one are refused: done outside of it, they would do something else.
+    public let joinsTransactions: Bool
 
     private init(
         _ number: UInt16, _ name: String, _ effect: Effect, _ scope: Scopes, shape: Shape = .unary,
         also roles: Set<PeerRole> = [],
-        isEndless: Bool = false
+        isEndless: Bool = false, joinsTransactions: Bool = false
     ) {
         self.number = number
         self.name = name
@@ -81,6 +83,7 @@ public final class RPCMethod: Sendable, Hashable {
         self.scope = scope
         self.roles = roles.union([.gateway, .ctl, .bench])
         self.isEndless = isEndless
+        self.joinsTransactions = joinsTransactions
         roleBits = self.roles.reduce(0) { $0 | 1 << $1.rawValue }
     }
 
@@ -97,17 +100,17 @@ public final class RPCMethod: Sendable, Hashable {
 extension RPCMethod {
     // Entities. The gateway, ctl and the benchmark may ask everything.
     /// Changes one entity.
-    public static let write = RPCMethod(1, "Write", .write, .dataWrite)
+    public static let write = RPCMethod(1, "Write", .write, .dataWrite, joinsTransactions: true)
     /// Changes several entities, all or none.
     public static let writeAtomic = RPCMethod(2, "WriteAtomic", .write, .dataWrite)
     /// Changes entities as they come, with a result for each.
     public static let writeStream = RPCMethod(3, "WriteStream", .write, .dataWrite, shape: .duplex)
     /// Reads one entity.
-    public static let get = RPCMethod(4, "Get", .read, .dataRead)
+    public static let get = RPCMethod(4, "Get", .read, .dataRead, joinsTransactions: true)
     /// Reads entities by key.
-    public static let multiGet = RPCMethod(5, "MultiGet", .read, .dataRead)
+    public static let multiGet = RPCMethod(5, "MultiGet", .read, .dataRead, joinsTransactions: true)
     /// Reads a page of a table, in key order.
-    public static let list = RPCMethod(6, "List", .read, .dataRead)
+    public static let list = RPCMethod(6, "List", .read, .dataRead, joinsTransactions: true)
     /// Reads a range of a table as a stream, from one snapshot.
     public static let export = RPCMethod(7, "Export", .read, .dataRead, shape: .serverStream, also: [.changefeed])
     /// Deletes a range of a table, as a job.
@@ -127,7 +130,7 @@ extension RPCMethod {
 
     // Queries and indexes. Bodies are JSON, parsed in the core.
     /// Answers a query.
-    public static let query = RPCMethod(80, "Query", .read, .dataRead)
+    public static let query = RPCMethod(80, "Query", .read, .dataRead, joinsTransactions: true)
     /// Makes an index, with a job for what is there already.
     public static let indexCreate = RPCMethod(81, "IndexCreate", .write, .dataWrite)
     /// Removes an index.
@@ -193,13 +196,26 @@ extension RPCMethod {
     /// Takes the spans of the set, and waits for some.
     public static let spansTake = RPCMethod(71, "SpansTake", .control, .metricsRead, also: [.exporter], isEndless: true)
 
+    // Transactions over several requests. The id stands in the metadata.
+    /// Begins a transaction; both bodies are JSON.
+    public static let transactionBegin = RPCMethod(88, "TransactionBegin", .control, .dataRead)
+    /// Commits the transaction.
+    public static let transactionCommit = RPCMethod(89, "TransactionCommit", .write, .dataWrite, joinsTransactions: true)
+    /// Ends the transaction without a trace.
+    public static let transactionRollback = RPCMethod(90, "TransactionRollback", .control, .dataRead, joinsTransactions: true)
+    /// Reads what became of the transaction, as JSON.
+    public static let transactionGet = RPCMethod(91, "TransactionGet", .read, .dataRead, joinsTransactions: true)
+    /// Reads how many transactions there are and were, as JSON.
+    public static let transactionStats = RPCMethod(92, "TransactionStats", .read, .metricsRead)
+
     /// Every row, in the order of their numbers.
     public static let all: [RPCMethod] = [
         write, writeAtomic, writeStream, get, multiGet, list, export, deleteRange, tableList, tableGet, tablePut, tableDrop,
         tableTruncate,
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
         flush, compact, spansPush, spansTake, query, indexCreate, indexDrop, indexList, indexStats, indexRebuild, indexReindex,
-        verify, ttlCleanup, edgePut, graphNeighbors, graphTraverse, graphShortestPath, graphRebuild,
+        verify, transactionBegin, transactionCommit, transactionRollback, transactionGet, transactionStats,
+        ttlCleanup, edgePut, graphNeighbors, graphTraverse, graphShortestPath, graphRebuild,
     ]
 
     /// By number, with nil in the gaps: asked for every request.
@@ -231,7 +247,7 @@ extension RPCMethod {
             let roles = PeerRole.allCases.filter { row.roles.contains($0) }.map(\.word).joined(separator: " ")
             let cells = [
                 String(row.number), row.name, row.shape.rawValue, row.effect.rawValue, row.scope.text, roles,
-                row.isEndless ? "ended at once when the core drains" : "",
+                row.isEndless ? "ended at once when the core drains" : row.joinsTransactions ? "may belong to a transaction" : "",
             ]
             text += "| \(cells.joined(separator: " | ")) |\n"
         }

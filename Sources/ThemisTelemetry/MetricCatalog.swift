@@ -130,6 +130,24 @@ extension Metric {
     public static let commitStale = Metric(
         "themis_commit_stale_total", .counter, "Writes prepared again because another write had changed their entity.")
 
+    // Transactions.
+
+    /// Open transactions.
+    public static let transactionsOpen = Metric("themis_transactions_open", .gauge, "Transactions that are open.", merge: .core)
+    /// Committed transactions.
+    public static let transactionsCommitted = Metric(
+        "themis_transactions_committed_total", .counter, "Transactions over several requests that committed.")
+    /// Transactions that did not commit because of another one.
+    public static let transactionsConflicts = Metric(
+        "themis_transactions_conflicts_total", .counter, "Transactions refused because of a conflict, or because they were too old.")
+    /// Transactions that ended by the clock.
+    public static let transactionsExpired = Metric(
+        "themis_transactions_expired_total", .counter, "Transactions that were left alone or lasted for too long.")
+    /// What transactions are compared with.
+    public static let transactionsHistoryBytes = Metric(
+        "themis_transactions_history_bytes", .gauge, "Memory of the keys of commits that open transactions are compared with.",
+        merge: .core)
+
     // Storage.
 
     /// Files on each level.
@@ -262,6 +280,7 @@ extension Metric {
         httpParseErrors,
         rpcRequests, rpcBusy, rpcInFlight, rpcReceivedBytes, rpcSentBytes, rpcGarbageFrames,
         commitBatchRecords, commitSyncSeconds, commitRefused, commitStale,
+        transactionsOpen, transactionsCommitted, transactionsConflicts, transactionsExpired, transactionsHistoryBytes,
         rocksdbLevelFiles, rocksdbStallSeconds, rocksdbWriteStopped, rocksdbWALBytes, rocksdbCacheHits, rocksdbCacheMisses,
         ttlBacklog, ttlSwept, ttlPaused,
         changefeedLatest, changefeedOldest, changefeedBytes, changefeedSubscribers, changefeedEvents, changefeedHeartbeats,

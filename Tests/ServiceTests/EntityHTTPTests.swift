@@ -47,17 +47,6 @@ import ThemisTestKit
         }
     }
 
-    @Test func `a request of a transaction is refused, never done outside of it`() async throws {
-        try await GatewayFixture.with { _, client in
-            let write = try client.put("/entities/t:1", "{}", ["X-Transaction-Id": "abc"])
-            #expect(write.status == 501)
-            #expect(write.json["code"] as? String == "not_implemented")
-            #expect(write.text.contains("X-Transaction-Id"))
-            #expect(try client.get("/entities/t:1", ["X-Transaction-Id": "abc"]).status == 501)
-            #expect(try client.get("/entities/t:1").status == 404)
-        }
-    }
-
     @Test func `If-None-Match on a read answers 304 with the ETag`() async throws {
         try await GatewayFixture.with { _, client in
             _ = try client.put("/entities/t:1", #"{"a":1}"#)

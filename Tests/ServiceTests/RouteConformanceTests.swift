@@ -152,8 +152,9 @@ import ThemisTestKit
             why: "a field where none may be", method: "POST", target: "/admin/flush", body: #"{"wait":true}"#, status: 400,
             code: "unknown_parameter", field: "wait"),
         Row(
-            why: "an unknown transaction", method: "GET", target: "/entities/t:1", headers: ["X-Transaction-Id: 7"], body: "", status: 501,
-            code: "not_implemented", field: "X-Transaction-Id"),
+            why: "what is no transaction id", method: "GET", target: "/entities/t:1", headers: ["X-Transaction-Id: 7"], body: "",
+            status: 400,
+            code: "invalid_request", field: "X-Transaction-Id"),
     ]
 
     @Test(arguments: bodies)

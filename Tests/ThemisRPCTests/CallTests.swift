@@ -127,7 +127,11 @@ private let everything = RequestMetadata(deadlineMilliseconds: 20_000, scopes: .
             urgent.priority = 1
             var elsewhere = everything
             elsewhere.shard = 1
-            for (metadata, code) in [(inTransaction, ErrorCode.notImplemented), (urgent, .notImplemented), (elsewhere, .invalidRequest)] {
+            let table = await #expect(throws: ThemisError.self) {
+                try await client.tableGet(TableRequest(name: "t"), inTransaction)
+            }
+            #expect(table?.code == .notImplemented)
+            for (metadata, code) in [(urgent, ErrorCode.notImplemented), (elsewhere, .invalidRequest)] {
                 let error = await #expect(throws: ThemisError.self) {
                     try await client.get(GetRequest(table: "t", pk: "1"), metadata)
                 }

@@ -77,7 +77,7 @@ extension OrderStage {
         for check in indexing.checks { claim(check.key, UniqueHolder(pk: Array(operation.pk), expiresAt: expiresAt)) }
     }
 
-    private func claim(_ key: RecentKey, _ holder: UniqueHolder?) {
+    func claim(_ key: RecentKey, _ holder: UniqueHolder?) {
         undo.append(.claim(key: key, before: recent.set(key, claim: RecentCommits.Claim(holder: holder))))
     }
 

@@ -8,7 +8,7 @@ final class IndexScan: KeyOperator {
     private let access: IndexAccess
     /// Bounds of stored keys that are still to be read, the next one last.
     private var bounds: [(lower: [UInt8], upper: [UInt8])]
-    private var cursor: (any StorageCursor)?
+    private var cursor: ViewCursor?
     /// Small at first: a page is often small.
     private var batch = 32
     private static let largestBatch = 256
@@ -58,10 +58,10 @@ final class IndexScan: KeyOperator {
         }
     }
 
-    private func current() throws(ThemisError) -> (any StorageCursor)? {
+    private func current() throws(ThemisError) -> ViewCursor? {
         if let cursor { return cursor }
         guard let range = bounds.popLast() else { return nil }
-        cursor = try run.view.snapshot.scan(.indexes, from: range.lower, to: range.upper, reverse: access.isReversed)
+        cursor = try run.view.scan(access.index, of: run.table, from: range.lower, to: range.upper, reverse: access.isReversed)
         return cursor
     }
 }

@@ -10,12 +10,21 @@ extension Database {
     ///
     /// - Throws: `invalid_json`, `invalid_request`, `unknown_parameter`, `invalid_key`, `invalid_cursor`, `not_found` for an unknown
     ///   table, `full_scan_refused`, `query_too_large`, `data_corrupt`, `cancelled`, `deadline_exceeded`.
-    public func query(_ body: [UInt8], _ call: CallContext = CallContext()) throws(ThemisError) -> [UInt8] {
+    public func query(
+        _ body: [UInt8], in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> [UInt8] {
         let started = telemetry.time.monotonicNanoseconds()
         let query = try PredicateQuery.read(body, seal)
         // Asked for before the snapshot is taken; the view compares.
         let known = published.table(query.table)
-        let view = try ReadView(self, call)
+        return try read(in: transaction, call) { (view) throws(ThemisError) in
+            try answer(query, known: known, view, since: started)
+        }
+    }
+
+    private func answer(
+        _ query: LogicalQuery, known: Table?, _ view: ReadView, since started: UInt64
+    ) throws(ThemisError) -> [UInt8] {
         let table = try view.table(query.table, known: known)
         let plan = try Planner(view: view, table: table).plan(query)
         let run = QueryRun(view, table, time: telemetry.time, timesOperators: query.explanation == .analyze)

@@ -5,7 +5,7 @@ import ThemisStorage
 final class TableScan: RowOperator {
     let report = OperatorReport("table_scan")
     private let run: QueryRun
-    private let cursor: any StorageCursor
+    private let cursor: ViewCursor
     private static let batch = 128
     /// Bytes of one batch: documents may be large.
     private static let batchBytes = 1 << 20
@@ -64,7 +64,7 @@ final class Fetch: RowOperator {
                 let step = Array(keys.prefix(Self.batch))
                 keys = keys.dropFirst(step.count)
                 let prefix = EntityRecord.lowerBound(table: run.table.id)
-                let values = try run.view.snapshot.multiGet(.entities, step.map { prefix + $0 })
+                let values = try run.view.multiGet(step.map { prefix + $0 })
                 for (pk, value) in zip(step, values) {
                     guard let value, try run.view.isVisible(value) else { continue }
                     rows.append(QueryRow(pk: pk, value: value))

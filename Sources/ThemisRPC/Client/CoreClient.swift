@@ -154,6 +154,33 @@ extension RPCClient {
         try await call(.graphRebuild, metadata, request)
     }
 
+    // MARK: Transactions
+
+    /// Begins a transaction.
+    public func transactionBegin(_ request: TextRequest, _ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.transactionBegin, metadata, request)
+    }
+
+    /// Commits the transaction of `metadata`.
+    public func transactionCommit(_ metadata: RequestMetadata) async throws(ThemisError) -> WriteAtomicResponse {
+        try await call(.transactionCommit, metadata, EmptyMessage())
+    }
+
+    /// Ends the transaction of `metadata` without a trace.
+    public func transactionRollback(_ metadata: RequestMetadata) async throws(ThemisError) {
+        _ = try await call(.transactionRollback, metadata, EmptyMessage(), answer: EmptyMessage.self)
+    }
+
+    /// Reads what became of the transaction of `metadata`.
+    public func transactionGet(_ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.transactionGet, metadata, EmptyMessage())
+    }
+
+    /// Reads how many transactions there are and were.
+    public func transactionStats(_ metadata: RequestMetadata) async throws(ThemisError) -> TextResponse {
+        try await call(.transactionStats, metadata, EmptyMessage())
+    }
+
     // MARK: Changefeed
 
     /// Reads a page of change records, and waits for one when asked to.

@@ -2,20 +2,6 @@ public import ThemisBase
 import ThemisNet
 public import ThemisTelemetry
 
-/// The id of a transaction: 16 bytes that the core gave out.
-public struct TransactionID: Sendable, Hashable {
-    /// The first eight bytes.
-    public let high: UInt64
-    /// The last eight bytes.
-    public let low: UInt64
-
-    /// The id with these halves.
-    public init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
-    }
-}
-
 /// What stands before the body of every REQUEST: who asks, how long it may take, what must hold. A value; any thread.
 public struct RequestMetadata: Sendable, Equatable {
     /// Time left for the whole call, in milliseconds, counted from the call on; 0 = no deadline.

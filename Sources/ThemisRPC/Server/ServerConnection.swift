@@ -215,8 +215,8 @@ import ThemisTelemetry
         }
         guard metadata.shard == 0 else { return ThemisError(.invalidRequest, "there is only shard 0") }
         // Executed outside its transaction, or before what it should wait behind, a request would do something else than was asked.
-        guard metadata.transaction == nil else {
-            return ThemisError(.notImplemented, "this core has no transactions over several requests; use an atomic batch")
+        guard metadata.transaction == nil || method.joinsTransactions else {
+            return ThemisError(.notImplemented, "\(method.name) cannot belong to a transaction")
         }
         guard metadata.priority == 0 else { return ThemisError(.notImplemented, "this core knows only the ordinary priority, 0") }
         return nil
