@@ -215,7 +215,7 @@ extension RPCMethod {
         changesRead, changesFollow, changesInfo, ping, stats, configGet, metricsPush, metricsRead, jobList, jobGet, jobCancel,
         flush, compact, spansPush, spansTake, query, indexCreate, indexDrop, indexList, indexStats, indexRebuild, indexReindex,
         verify, transactionBegin, transactionCommit, transactionRollback, transactionGet, transactionStats,
-        ttlCleanup, edgePut, graphNeighbors, graphTraverse, graphShortestPath, graphRebuild,
+        edgePut, graphNeighbors, graphTraverse, graphShortestPath, ttlCleanup, graphRebuild,
     ]
 
     /// By number, with nil in the gaps: asked for every request.

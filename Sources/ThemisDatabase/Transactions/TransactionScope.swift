@@ -65,9 +65,9 @@ final class TransactionScope {
         let scan = recorder?.scan(range, isReversed: reverse, isIndex: true)
         guard !overlay.isEmpty else { return ViewCursor(base, isReversed: reverse, scan: scan) }
         let rows = staged(range).map { (key: $0, value: [UInt8]?.some([])) }
-        let (columns, prefix, written) = (index.definition.columns.count, EntityRecord.lowerBound(table: table.id), overlay.rows)
+        let (values, prefix, written) = (index.definition.kind.entryValues, EntityRecord.lowerBound(table: table.id), overlay.rows)
         let cover = ViewCursor.Cover(rows: (reverse ? rows.reversed() : rows)[...]) { key throws(ThemisError) in
-            written[prefix + key[(try IndexKey.pkOffset(key, columns: columns))...]] != nil
+            written[prefix + key[(try IndexKey.pkOffset(key, values: values))...]] != nil
         }
         return ViewCursor(base, isReversed: reverse, cover: cover, scan: scan)
     }
