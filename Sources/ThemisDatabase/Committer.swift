@@ -264,8 +264,7 @@ final class Committer: Sendable {
                     return
                 }
             }
-            try prepare.base(write.operations)
-            if let validation = write.validation { _ = try validation.advance(through: order.history) }
+            try prepare.base(write, order.history)
             resubmit(write)
         } catch {
             write.fail(error.with(outcome: .notCommitted))

@@ -99,6 +99,16 @@ final class CommitValidation: @unchecked Sendable {
     }
 }
 
+extension PrepareStage {
+    /// Reads what a write is based on, and compares a transaction with what was committed.
+    ///
+    /// - Throws: `transaction_conflict`, `transaction_too_old`; errors of reading.
+    func base(_ write: PendingWrite, _ history: CommitHistory) throws(ThemisError) {
+        if let validation = write.validation { _ = try validation.advance(through: history) }
+        try base(write.operations)
+    }
+}
+
 extension OrderStage {
     /// Compares a transaction with the commits that the pool has not seen. A verdict when it may not commit, or not now.
     func validate(_ validation: CommitValidation, mayReturn: Bool) -> Verdict? {

@@ -68,16 +68,14 @@ extension Database {
         for (key, row) in rows {
             tables.updateValue(work.overlay.newTables[row.table.text] == nil ? key.load(UInt32.self, at: 0) : nil, forKey: row.table.text)
         }
-        let validation = CommitValidation(
+        write.validation = CommitValidation(
             begin: transaction.begin, writes: rows.lazy.map(\.key), tables: tables, reads: work.reads)
-        write.validation = validation
         do throws(ThemisError) {
             if let refusal = call.refusal(atNanoseconds: telemetry.time.monotonicNanoseconds()) { throw refusal }
             var idempotency = Self.outcomeKey(transaction.id, transaction.principal)
             _ = try prepare.lookUp(&idempotency)
             write.idempotency = idempotency
-            _ = try validation.advance(through: transactions.history)
-            try prepare.base(write.operations)
+            try prepare.base(write, transactions.history)
         } catch {
             return write.fail(error.code.status >= 500 ? error.with(outcome: .notCommitted) : error)
         }

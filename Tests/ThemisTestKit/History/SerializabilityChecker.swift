@@ -1,8 +1,8 @@
 /// Finds what cannot have happened if transactions ran one after another, each between its beginning and its end.
 ///
 /// The lists give for each key the order of its writers. From it follow the dependencies between transactions: `ww` (its append
-/// stands behind the other's), `wr` (it read what the other appended), `rw` (the other appended behind what it read), `time` (it began when the other had
-/// ended). A cycle of them has no order (Adya 1999; Kingsbury and Alvaro, Elle, 2020).
+/// stands behind the other's), `wr` (it read what the other appended), `rw` (the other appended behind what it read), `time` (it
+/// began when the other had ended). A cycle of them has no order (Adya 1999; Kingsbury and Alvaro, Elle, 2020).
 public struct SerializabilityChecker {
     /// Why one transaction stands before another.
     enum Dependency: String { case ww, wr, rw, time }
