@@ -16,7 +16,7 @@ public enum JobState: UInt8, Sendable {
 public struct Job: Sendable {
     /// Unique in this data directory.
     public var id: String
-    /// What it does: `delete_range`, `compact`, `index_build`, `index_rebuild`, `verify`, `ttl_cleanup`.
+    /// What it does: `delete_range`, `compact`, `index_build`, `index_rebuild`, `verify`, `graph_rebuild`, `ttl_cleanup`.
     public var kind: String
     /// How far it is.
     public var state: JobState

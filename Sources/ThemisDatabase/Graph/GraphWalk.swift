@@ -15,21 +15,19 @@ struct ReachedVertex {
 /// The vertices that a walk has reached, each once, in the order in which they were. One thread at a time.
 struct GraphWalk {
     private(set) var vertices: [ReachedVertex]
-    private var places: [ArraySlice<UInt8>: Int]
+    private var table = VertexTable()
     private var frontier = (depth: 0, count: 1)
 
     init(from start: [UInt8]) {
         vertices = [ReachedVertex(name: start[...], depth: 0, parent: nil, edge: nil)]
-        places = [start[...]: 0]
+        _ = table.number(of: start[...])
     }
-
-    func place(of name: ArraySlice<UInt8>) -> Int? { places[name] }
 
     /// Adds the vertex behind an edge; nil when it was reached before.
     ///
     /// - Throws: `query_too_large`.
     mutating func add(_ edge: EdgeEntry, from parent: Int) throws(ThemisError) -> Int? {
-        guard places[edge.other] == nil else { return nil }
+        guard table.number(of: edge.other).isNew else { return nil }
         guard vertices.count < Limits.graphVertices else {
             throw ThemisError(
                 .queryTooLarge,
@@ -42,7 +40,6 @@ struct GraphWalk {
             throw ThemisError(
                 .queryTooLarge, "the walk reached \(Limits.graphFrontier) vertices at depth \(depth); that is the most for one depth")
         }
-        places[edge.other] = vertices.count
         vertices.append(ReachedVertex(name: edge.other, depth: depth, parent: parent, edge: edge))
         return vertices.count - 1
     }

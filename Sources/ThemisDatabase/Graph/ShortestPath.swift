@@ -56,7 +56,8 @@ struct ShortestPath {
     /// Dijkstra's algorithm: weights are never negative, the index sees to that.
     private func byWeight() throws(ThemisError) -> Way? {
         var vertices = [Weighed(name: request.start[...], weight: 0)]
-        var places: [ArraySlice<UInt8>: Int] = [request.start[...]: 0]
+        var table = VertexTable()
+        _ = table.number(of: request.start[...])
         var queue = WeightQueue()
         queue.push(0, weight: 0)
         while let (place, weight) = queue.pop() {
@@ -69,7 +70,8 @@ struct ShortestPath {
                 if batch.isEmpty { break }
                 for edge in batch {
                     let sum = weight + edge.weight
-                    if let known = places[edge.other] {
+                    let (known, isNew) = table.number(of: edge.other)
+                    if !isNew {
                         guard !vertices[known].isSettled, sum < vertices[known].weight else { continue }
                         vertices[known].weight = sum
                         vertices[known].parent = place
@@ -81,8 +83,7 @@ struct ShortestPath {
                                 .queryTooLarge,
                                 "the search reached \(Limits.graphVertices) vertices; that is the most for one request")
                         }
-                        places[edge.other] = vertices.count
-                        queue.push(vertices.count, weight: sum)
+                        queue.push(known, weight: sum)
                         vertices.append(Weighed(name: edge.other, weight: sum, parent: place, edge: edge))
                     }
                 }
