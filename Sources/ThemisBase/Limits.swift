@@ -50,10 +50,12 @@ public enum Limits {
     public static let edgeWeight = 1 << 53
     /// Edges between the start of a walk and its farthest vertex.
     public static let graphDepth = 64
-    /// Vertices that one walk may reach: each is kept, some 300 bytes.
+    /// Vertices that one walk may reach: each is kept, mostly in 300–400 bytes.
     public static let graphVertices = 200_000
     /// Vertices that one walk may reach at one depth.
     public static let graphFrontier = 100_000
+    /// Memory of one walk for the vertices that it has reached, in bytes: names may be long.
+    public static let graphBytes = 96 << 20
     /// Edges that one walk may look at.
     public static let graphEdges = 2_000_000
     /// Edges that have expired and are not swept yet, as many as a walk keeps in mind; if there are more it reads each edge.

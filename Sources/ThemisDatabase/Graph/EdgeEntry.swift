@@ -35,6 +35,8 @@ struct EdgeEntry {
     let validTo: Int64?
     let weight: Double
 
+    /// What it takes to keep it, in bytes.
+    var keptBytes: Int { key.count + 128 }
     /// The type in its ordered coding.
     var type: ArraySlice<UInt8> { key[typeRange] }
     /// The vertex at the other end, in its ordered coding.

@@ -24,6 +24,7 @@ final class GraphReader {
     /// Edges looked at.
     private(set) var edgesRead: UInt64 = 0
     private var tables: [String: UInt32?] = [:]
+    private var heldBytes = 0
 
     /// - Throws: `not_found` for an unknown table; `unprocessable` for one without an edge index; `conflict` while it is being built.
     init(_ view: ReadView, _ table: Table, _ rule: EdgeRule) throws(ThemisError) {
@@ -69,6 +70,17 @@ final class GraphReader {
             throw ThemisError(.queryTooLarge, "the walk looked at \(Limits.graphEdges) edges; that is the most for one request")
         }
         try view.check()
+    }
+
+    /// Counts memory that the walk keeps.
+    ///
+    /// - Throws: `query_too_large`.
+    func hold(_ bytes: Int) throws(ThemisError) {
+        heldBytes += bytes
+        guard heldBytes <= Limits.graphBytes else {
+            throw ThemisError(
+                .queryTooLarge, "the walk would keep more than \(Limits.graphBytes) bytes of vertices; that is the most for one request")
+        }
     }
 
     /// Those of `edges` whose entities are there and pass the tests.

@@ -14,11 +14,16 @@ struct ReachedVertex {
 
 /// The vertices that a walk has reached, each once, in the order in which they were. One thread at a time.
 struct GraphWalk {
+    /// Memory of a vertex beside its edge, about, with its places in tables.
+    static let vertexBytes = 160
+
     private(set) var vertices: [ReachedVertex]
     private var table = VertexTable()
     private var frontier = (depth: 0, count: 1)
+    private let reader: GraphReader
 
-    init(from start: [UInt8]) {
+    init(_ reader: GraphReader, from start: [UInt8]) {
+        self.reader = reader
         vertices = [ReachedVertex(name: start[...], depth: 0, parent: nil, edge: nil)]
         _ = table.number(of: start[...])
     }
@@ -40,6 +45,7 @@ struct GraphWalk {
             throw ThemisError(
                 .queryTooLarge, "the walk reached \(Limits.graphFrontier) vertices at depth \(depth); that is the most for one depth")
         }
+        try reader.hold(edge.keptBytes + Self.vertexBytes)
         vertices.append(ReachedVertex(name: edge.other, depth: depth, parent: parent, edge: edge))
         return vertices.count - 1
     }
@@ -67,7 +73,7 @@ struct Traversal {
         self.reader = reader
         self.request = request
         condition = request.condition.isTrivial ? nil : ConditionEvaluator(request.condition)
-        walk = GraphWalk(from: request.start)
+        walk = GraphWalk(reader, from: request.start)
     }
 
     /// Walks until everything is reached or the answer is full.

@@ -24,7 +24,7 @@ struct ShortestPath {
     }
 
     private func byEdges() throws(ThemisError) -> Way? {
-        var walk = GraphWalk(from: request.start)
+        var walk = GraphWalk(reader, from: request.start)
         var next = 0
         while next < walk.vertices.count {
             let edges = reader.edges(of: walk.vertices[next].name)
@@ -76,6 +76,7 @@ struct ShortestPath {
                         vertices[known].weight = sum
                         vertices[known].parent = place
                         vertices[known].edge = edge
+                        try reader.hold(WeightQueue.placeBytes)
                         queue.push(known, weight: sum)
                     } else {
                         guard vertices.count < Limits.graphVertices else {
@@ -83,6 +84,7 @@ struct ShortestPath {
                                 .queryTooLarge,
                                 "the search reached \(Limits.graphVertices) vertices; that is the most for one request")
                         }
+                        try reader.hold(edge.keptBytes + GraphWalk.vertexBytes + WeightQueue.placeBytes)
                         queue.push(known, weight: sum)
                         vertices.append(Weighed(name: edge.other, weight: sum, parent: place, edge: edge))
                     }
@@ -103,6 +105,9 @@ struct ShortestPath {
 
 /// Places by weight, the least first; of equal ones that which came first.
 private struct WeightQueue {
+    /// Memory of one place.
+    static let placeBytes = 24
+
     private var heap: [(weight: Double, number: Int, place: Int)] = []
     private var pushed = 0
 
