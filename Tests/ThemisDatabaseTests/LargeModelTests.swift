@@ -245,6 +245,7 @@ import ThemisTestKit
 
         func restart() throws {
             fixture.database.close()
+            engine.heal()
             if engine.isDead { engine = try FaultyEngine(after: engine) }
             keepsLast = false
             fixture = try DatabaseFixture(engine: engine, time: time)
