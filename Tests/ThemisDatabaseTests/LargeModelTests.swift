@@ -5,8 +5,9 @@ import ThemisDatabase
 import ThemisStorage
 import ThemisTestKit
 
-/// Everything at once: single, conditional, atomic and streamed writes, indexes that come and go, unique values, entities that expire, a
-/// clock that goes on, sweeps, restarts, crashes with and without the last batch. What is seen is always what a dictionary says.
+/// Everything at once: single, conditional, atomic and streamed writes, indexes that come and go, unique values, entities
+/// that expire, a clock that goes on, sweeps, restarts, crashes with and without the last batch. What is seen is always what a
+/// dictionary says.
 @Suite struct LargeModelTests {
     private let table = TableName(stored: "t")
 
@@ -69,7 +70,7 @@ import ThemisTestKit
             switch Int.random(in: 0..<12, using: &random) {
             case 0: step.condition = .absent
             case 1: step.condition = .exists
-            case 2: if let version = model.rows[key]?.version { step.condition = .version(version + (chance(4) ? 1 : 0)) }
+            case 2: if let version = model.rows[key]?.version { step.condition = .version(version + (chance(4) ? 1 << 40 : 0)) }
             default: break
             }
             return step

@@ -39,6 +39,26 @@ import ThemisTestKit
         #expect(try fixture.isSound())
     }
 
+    // What happened: a unique value stayed taken after its holder had expired.
+    // Why: the holder had got its time to live in a later write that kept the value, and only the first one was remembered.
+    // What now holds: every write of a holder tells until when it holds its values.
+    @Test func `a unique value is free when its holder expires, however late that was said`() throws {
+        let time = ManualTime()
+        let fixture = try DatabaseFixture(time: time)
+        try fixture.index("ttl", "s", settings: afterTen)
+        try fixture.index("equality", "u", unique: true)
+        try fixture.put("t:1", #"{"u":1}"#)
+        try fixture.put("t:1", #"{"u":1,"s":1}"#)
+        try fixture.put("t:2", #"{"u":2}"#)
+        try fixture.patch("t:2", merge: #"{"s":1}"#)
+        #expect(errorCode { try fixture.put("t:3", #"{"u":1}"#) } == .uniqueViolation)
+        time.advance(milliseconds: 10_000)
+        try fixture.put("t:3", #"{"u":1}"#)
+        try fixture.put("t:4", #"{"u":2}"#)
+        #expect(errorCode { try fixture.put("t:1", #"{"u":1}"#) } == .uniqueViolation)
+        #expect(try fixture.isSound())
+    }
+
     @Test func `a sweep removes what has expired, oldest first, each as a delete with its cause`() throws {
         let time = ManualTime()
         let fixture = try DatabaseFixture(time: time)

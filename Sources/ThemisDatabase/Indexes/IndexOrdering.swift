@@ -74,7 +74,13 @@ extension OrderStage {
                 claim(key, nil)
             }
         }
-        for check in indexing.checks { claim(check.key, UniqueHolder(pk: Array(operation.pk), expiresAt: expiresAt)) }
+        let holder = UniqueHolder(pk: Array(operation.pk), expiresAt: expiresAt)
+        for check in indexing.checks { claim(check.key, holder) }
+        // Who had it for ever has it for a time now: what others know is outdated.
+        guard expiresAt != 0 else { return }
+        for (place, entry) in indexing.kept {
+            claim(RecentKey(IndexKey.key(slot.indexes[place].index.generation, entry)), holder)
+        }
     }
 
     func claim(_ key: RecentKey, _ holder: UniqueHolder?) {

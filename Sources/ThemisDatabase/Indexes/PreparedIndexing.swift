@@ -38,6 +38,8 @@ struct PreparedIndexing: Sendable {
     var checks: [UniqueCheck] = []
     /// Unique values that the state before had and the new one has not.
     var released: [(place: Int, key: RecentKey)] = []
+    /// Unique values that both states have, of an entity that did not expire: nobody can have taken them.
+    var kept: [(place: Int, entry: [UInt8])] = []
     /// When the new state expires by its indexes.
     var expiry = DocumentExpiry.never
 }
@@ -78,7 +80,11 @@ extension PrepareStage {
             }
             // What it has already it may keep, unless the entity expires: then another may have taken it in the meantime.
             let isHeld = state.isStored && state.expiresAt == 0 && !isBuilding
-            for entry in new where !(isHeld && oldSet.contains(entry)) && !OrderedCoding.hasNull(entry, values: columns) {
+            for entry in new where !OrderedCoding.hasNull(entry, values: columns) {
+                guard !isHeld || !oldSet.contains(entry) else {
+                    result.kept.append((place, entry))
+                    continue
+                }
                 result.checks.append(UniqueCheck(place: place, key: RecentKey(IndexKey.key(index.generation, entry)), holder: nil))
             }
         }
