@@ -5,7 +5,7 @@ import ThemisDatabase
 import ThemisStorage
 import ThemisTestKit
 
-/// Everything at once: single, conditional, atomic and streamed writes, indexes that come and go, unique values, entities
+/// Everything at once: single, conditional, atomic and streamed writes, transactions, indexes that come and go, unique values, entities
 /// that expire, a clock that goes on, sweeps, restarts, crashes with and without the last batch. What is seen is always what a
 /// dictionary says.
 @Suite struct LargeModelTests {
@@ -322,6 +322,7 @@ import ThemisTestKit
             case 9: try run.check(queries: 6)
             case 10, 11, 12: try run.bulk()
             case 13: run.fixture.database.requestSweep()
+            case 14, 15, 16: try run.transact()
             default: try run.write()
             }
             if run.engine.isDead { try run.restart() }

@@ -1,0 +1,90 @@
+import Foundation
+import Testing
+import ThemisBase
+import ThemisDatabase
+import ThemisTestKit
+
+/// Transactions over several requests in the large model.
+extension LargeModelTests.Run {
+    /// Begins a transaction, writes and asks in it, lets others write meanwhile, and commits or rolls back.
+    func transact() throws {
+        if isUnique == nil { try fixture.finishAllJobs() }
+        let isUnique = isUnique ?? false
+        let isolation: TransactionIsolation = chance(2) ? .snapshot : .serializable
+        let transaction = try fixture.begin(isolation)
+        let base = model
+        var inside = model
+        var written: Set<String> = []
+        for _ in 0..<Int.random(in: 1...6, using: &random) {
+            let step = step()
+            // Unique values are judged by the commit.
+            let wanted = inside.apply(step, rules, now, unique: false)
+            let got = thrown { _ = try fixture.database.write(step.operation(), in: transaction.reference) }
+            agree(got?.code, wanted, "in a transaction: \(step)")
+            if wanted == nil { written.insert(step.key) }
+            if chance(3) { try ask(transaction, inside) }
+        }
+        count("transactions")
+        guard !chance(6) else { return try transaction.rollBack() }
+        // Others write in between: in a transaction that is compared with what it has only read as well, that may be a conflict.
+        var isConflict = false
+        if isolation == .snapshot, chance(2) {
+            let step = step()
+            var probe = model
+            let isDeleteOfNothing = if case .delete = step.change { model.visible(now)[step.key] == nil } else { false }
+            let isDone = probe.apply(step, rules, now, unique: isUnique) == nil && !isDeleteOfNothing
+            try write([step])
+            guard !engine.isDead else { return }
+            isConflict = isDone && written.contains(step.key)
+        }
+        // The sweep of what has expired is a change too.
+        let seen = isolation == .serializable ? Set(base.rows.keys) : written
+        let mayConflict = seen.contains { base.rows[$0] != nil && base.visible(now)[$0] == nil }
+        var after = model
+        for key in written { after.rows[key] = inside.rows[key] }
+        // What was written lives from the commit on, by the same clock.
+        let (isTwice, mayBeTwice) = isUnique ? Self.twice(after, base, written, now) : (false, false)
+        let error = thrown { _ = try transaction.commit() }
+        if let error, let isDone = died(error) {
+            if isDone, !isConflict, !isTwice { model = after }
+            return
+        }
+        switch error?.code {
+        case nil:
+            #expect(!isConflict && !isTwice, "\(hint): a commit that should fail: \(written)")
+            for key in written { after.rows[key]?.version = nil }
+            model = after
+        case .transactionConflict:
+            #expect(isConflict || mayConflict, "\(hint): no conflict: \(written)")
+            count("conflicts")
+        case .uniqueViolation: #expect(isTwice || mayBeTwice, "\(hint): no value is there twice: \(written)")
+        default: #expect(Bool(false), "\(hint): \(String(describing: error))")
+        }
+    }
+
+    /// Asks a query in a transaction.
+    private func ask(_ transaction: OpenTransaction, _ inside: LargeModel) throws {
+        guard !inside.rows.isEmpty, fixture.database.table(TableName(stored: "t")) != nil else { return }
+        guard case .object(let all) = world.query() else { return }
+        let members =
+            all.filter { !["limit", "order_by"].contains($0.name.text) } + [JSONMember("limit", 1_000), JSONMember("return", "keys")]
+        let query = JSONValue.object(members)
+        let found = try transaction.query(String(decoding: query.bytes, as: UTF8.self)).map { String($0.dropFirst(2)) }
+        let expected = ReferenceQuery.keys(query, inside.visible(now).mapValues(\.document))
+        #expect(Set(found) == expected && found.count == expected.count, "\(hint): in a transaction: \(query)")
+        count("queries in transactions")
+    }
+
+    /// Whether two entities would have one `u` after the commit, and whether they might on the way there.
+    private static func twice(
+        _ after: LargeModel, _ base: LargeModel, _ written: Set<String>, _ now: Int64
+    ) -> (certain: Bool, possible: Bool) {
+        var isPossible = false
+        for key in written {
+            guard let value = after.visible(now)[key]?.document["u"], !value.isNull else { continue }
+            if after.holder(of: value, besides: key, now) != nil { return (true, true) }
+            if let holder = base.holder(of: value, besides: key, now), written.contains(holder) { isPossible = true }
+        }
+        return (false, isPossible)
+    }
+}
