@@ -17,11 +17,14 @@ extension LargeModelTests.Run {
         var written: Set<String> = []
         for _ in 0..<Int.random(in: 1...6, using: &random) {
             let step = step()
-            // Unique values are judged by the commit.
-            let wanted = inside.apply(step, rules, now, unique: false)
+            // Unique values are judged by the commit, which also begins the life of what was written.
+            let wanted = inside.apply(step, LargeModel.Rules(), now, unique: false)
             let got = thrown { _ = try fixture.database.write(step.operation(), in: transaction.reference) }
             agree(got?.code, wanted, "in a transaction: \(step)")
-            if wanted == nil { written.insert(step.key) }
+            if wanted == nil {
+                written.insert(step.key)
+                if case .delete = step.change { inside.rows[step.key] = nil }
+            }
             if chance(3) { try ask(transaction, inside) }
         }
         count("transactions")
@@ -41,8 +44,10 @@ extension LargeModelTests.Run {
         let seen = isolation == .serializable ? Set(base.rows.keys) : written
         let mayConflict = seen.contains { base.rows[$0] != nil && base.visible(now)[$0] == nil }
         var after = model
-        for key in written { after.rows[key] = inside.rows[key] }
-        // What was written lives from the commit on, by the same clock.
+        for key in written {
+            after.rows[key] = inside.rows[key]
+            if let row = inside.rows[key] { after.rows[key]?.expiresAt = rules.expiry(row.document, now) }
+        }
         let (isTwice, mayBeTwice) = isUnique ? Self.twice(after, base, written, now) : (false, false)
         let error = thrown { _ = try transaction.commit() }
         if let error, let isDone = died(error) {
