@@ -46,7 +46,7 @@ demo: build ## import the Debian package index while a client follows the change
 
 crash: install ## kill the core at random under load, ROUNDS=200 times, and compare with the ledger
 	@swift build --build-tests
-	@THEMIS_CRASH_ROUNDS=$(ROUNDS) Scripts/tier.sh crash --filter CrashTests
+	@THEMIS_CRASH_ROUNDS=$(ROUNDS) THEMIS_TRANSACTION_ROUNDS=$(ROUNDS) Scripts/tier.sh crash --filter CrashTests
 
 browser: install ## follow the changefeed with Chromium through nginx and HAProxy while processes are killed
 	@Scripts/install.sh browser

@@ -7,6 +7,8 @@ import ThemisStorage
 /// count varint | kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value.
 enum IdempotencyRecord {
     static let format: UInt8 = 1
+    /// The outcome of a transaction, which nobody asked to be kept: it counts for no bound.
+    static let outcomeFormat: UInt8 = 2
 
     /// What an operation did. Sequences follow from it: the answers of 10,000 operations fit into 4 KiB.
     private enum Kind: UInt8 {
@@ -15,6 +17,7 @@ enum IdempotencyRecord {
 
     /// What is kept.
     struct Answer {
+        var isOutcome: Bool
         var fingerprint: [UInt8]
         var timestamp: Int64
         var results: [OperationResult]
@@ -46,8 +49,10 @@ enum IdempotencyRecord {
     /// Bytes of both rows of an answer.
     static func rowBytes(_ answerBytes: Int) -> UInt64 { UInt64(33 + answerBytes + 41) }
 
-    static func encode(fingerprint: [UInt8], timestamp: Int64, results: [OperationResult]) -> [UInt8] {
-        var bytes: [UInt8] = [format]
+    static func encode(
+        isOutcome: Bool = false, fingerprint: [UInt8], timestamp: Int64, results: [OperationResult]
+    ) -> [UInt8] {
+        var bytes: [UInt8] = [isOutcome ? outcomeFormat : format]
         bytes.append(contentsOf: fingerprint)
         bytes.appendBigEndian(UInt64(bitPattern: timestamp))
         let kinds = kinds(of: results)
@@ -72,7 +77,8 @@ enum IdempotencyRecord {
     /// - Throws: `data_corrupt`.
     static func decode(_ bytes: [UInt8]) throws(ThemisError) -> Answer {
         var reader = ByteReader(bytes)
-        guard reader.byte() == format, let fingerprint = reader.take(32), let timestamp = reader.bigEndian(UInt64.self),
+        guard let found = reader.byte(), found == format || found == outcomeFormat, let fingerprint = reader.take(32),
+            let timestamp = reader.bigEndian(UInt64.self),
             let first = reader.bigEndian(UInt64.self), let count = reader.varint(), count <= UInt64(Limits.atomicOperations),
             // Each operation takes two sequences at most.
             first <= UInt64.max - 2 * count
@@ -98,7 +104,8 @@ enum IdempotencyRecord {
             }
             if kind != .nothing { next += 1 }
         }
-        return Answer(fingerprint: Array(fingerprint), timestamp: Int64(bitPattern: timestamp), results: results)
+        return Answer(
+            isOutcome: found == outcomeFormat, fingerprint: Array(fingerprint), timestamp: Int64(bitPattern: timestamp), results: results)
     }
 
     private static func kinds(of results: [OperationResult]) -> [Kind] {
@@ -141,7 +148,8 @@ extension PrepareStage {
         guard let stored = try engine.get(.idempotency, IdempotencyRecord.answerKey(idempotency.digest)) else { return nil }
         let answer = try IdempotencyRecord.decode(stored)
         guard published.now() - answer.timestamp < Limits.idempotencyMilliseconds else {
-            idempotency.expired = (answer.timestamp, IdempotencyRecord.rowBytes(stored.count))
+            // Ids of transactions do not come again: the place of an outcome goes when its time is over.
+            if !answer.isOutcome { idempotency.expired = (answer.timestamp, IdempotencyRecord.rowBytes(stored.count)) }
             return nil
         }
         guard answer.fingerprint == idempotency.fingerprint else { throw Self.mismatch }
@@ -192,7 +200,8 @@ extension OrderStage {
                 return .answered
             }
         }
-        guard usage.keys < UInt64(Limits.idempotencyKeys), usage.bytes < UInt64(Limits.idempotencyBytes) else {
+        let hasRoom = usage.keys < UInt64(Limits.idempotencyKeys) && usage.bytes < UInt64(Limits.idempotencyBytes)
+        guard hasRoom || idempotency.isOutcome else {
             refuse(
                 write,
                 ThemisError(
@@ -214,7 +223,7 @@ extension OrderStage {
     func remember(_ write: PendingWrite) {
         guard let idempotency = write.idempotency else { return }
         let answer = IdempotencyRecord.encode(
-            fingerprint: idempotency.fingerprint, timestamp: batch.now, results: write.results)
+            isOutcome: idempotency.isOutcome, fingerprint: idempotency.fingerprint, timestamp: batch.now, results: write.results)
         let key = IdempotencyRecord.answerKey(idempotency.digest)
         if let expired = idempotency.expired {
             batch.bytes.delete(.idempotency, IdempotencyRecord.timeKey(expired.timestamp, idempotency.digest))
@@ -222,7 +231,7 @@ extension OrderStage {
         }
         batch.bytes.put(.idempotency, key, answer)
         batch.bytes.put(.idempotency, IdempotencyRecord.timeKey(batch.now, idempotency.digest), [])
-        use { $0.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
+        if !idempotency.isOutcome { use { $0.add(bytes: IdempotencyRecord.rowBytes(answer.count)) } }
         note(
             keyed: idempotency.digest,
             RecentCommits.KeyedAnswer(timestamp: batch.now, fingerprint: idempotency.fingerprint, write: write))

@@ -91,6 +91,8 @@ struct PreparedIdempotency: Sendable {
     /// SHA-256 of principal and key.
     let digest: [UInt8]
     let fingerprint: [UInt8]
+    /// Whether it is the outcome of a transaction.
+    var isOutcome = false
     /// Every commit up to it was visible when the stored keys were searched.
     var readPoint: SequenceNumber = 0
     /// A row under the same digest that is too old to count, and must go.

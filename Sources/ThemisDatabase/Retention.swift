@@ -125,10 +125,13 @@ extension Database {
             }
             // The same key may have been used again: then only the old place goes.
             let stored = try snapshot.get(.idempotency, IdempotencyRecord.answerKey(digest))
-            let isSame =
-                try stored.map { value throws(ThemisError) in try IdempotencyRecord.decode(value).timestamp == timestamp }
-                ?? false
-            rows.append(OrderStage.OldKey(digest: digest, timestamp: timestamp, answerBytes: isSame ? stored?.count : nil))
+            var row = OrderStage.OldKey(digest: digest, timestamp: timestamp)
+            if let stored {
+                let answer = try IdempotencyRecord.decode(stored)
+                if answer.timestamp == timestamp { row.answerBytes = stored.count }
+                row.isCounted = !answer.isOutcome
+            }
+            rows.append(row)
         }
         let found = rows
         guard !found.isEmpty else { return 0 }
@@ -142,7 +145,9 @@ extension OrderStage {
         let digest: [UInt8]
         let timestamp: Int64
         /// Bytes of the answer; nil when the place is a leftover.
-        let answerBytes: Int?
+        var answerBytes: Int?
+        /// Whether a bound counts it.
+        var isCounted = true
     }
 
     /// Notes that records below `oldest` are gone; false when that is known already.
@@ -163,7 +168,7 @@ extension OrderStage {
             removed += 1
             guard let bytes = row.answerBytes else { continue }
             batch.bytes.delete(.idempotency, IdempotencyRecord.answerKey(row.digest))
-            use { $0.remove(bytes: IdempotencyRecord.rowBytes(bytes)) }
+            if row.isCounted { use { $0.remove(bytes: IdempotencyRecord.rowBytes(bytes)) } }
         }
         return removed
     }

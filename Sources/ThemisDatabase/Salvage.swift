@@ -135,7 +135,11 @@ struct Salvage {
     private func countKeys() throws(ThemisError) -> IdempotencyUsage {
         var usage = IdempotencyUsage()
         let cursor = try snapshot.scan(.idempotency, from: [0], to: [1], reverse: false)
-        while try cursor.advance() { usage.add(bytes: IdempotencyRecord.rowBytes(cursor.value.count)) }
+        while try cursor.advance() {
+            let answer = cursor.value
+            // Outcomes of transactions count for no bound.
+            if answer.first == IdempotencyRecord.format { usage.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
+        }
         return usage
     }
 }

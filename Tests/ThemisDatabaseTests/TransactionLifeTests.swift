@@ -187,6 +187,26 @@ import ThemisTestKit
         }
     }
 
+    @Test func `outcomes take no room of idempotency keys, and go after a day beside them`() throws {
+        let engine = MemoryEngine()
+        let time = ManualTime()
+        let fixture = try DatabaseFixture(engine: engine, time: time)
+        let token = try IdempotencyToken(key: "k", fingerprint: [UInt8](repeating: 1, count: 32))
+        try fixture.put("t:0", "{}", WriteContext(idempotency: token))
+        func counted() throws -> [UInt8]? { try engine.get(.meta, Array("idempotency".utf8)) }
+        let before = try counted()
+        for number in 1...3 {
+            let transaction = try fixture.begin()
+            try transaction.put("t:\(number)", "{}")
+            try transaction.commit()
+        }
+        #expect(try counted() == before)
+        time.advance(milliseconds: Limits.idempotencyMilliseconds + 1)
+        #expect(try fixture.database.pruneIdempotencyKeys() == 4)
+        #expect(try counted() == [UInt8](repeating: 0, count: 16))
+        #expect(try engine.snapshot().scan(.idempotency, from: [], to: nil, reverse: false).advance() == false)
+    }
+
     @Test func `after a restart every request of a transaction says that it is lost`() throws {
         let rocks = try RocksDBFixture()
         let transaction = try rocks.fixture.begin()

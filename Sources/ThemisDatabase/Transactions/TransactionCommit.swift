@@ -118,6 +118,7 @@ extension Database {
         var bytes: [UInt8] = [0xFF]
         bytes.appendLengthPrefixed(principal.utf8)
         bytes.append(contentsOf: id.bytes)
-        return PreparedIdempotency(digest: Digest.sha256(bytes), fingerprint: Digest.sha256(id.bytes))
+        return PreparedIdempotency(
+            digest: Digest.sha256(bytes), fingerprint: Digest.sha256(id.bytes), isOutcome: true)
     }
 }

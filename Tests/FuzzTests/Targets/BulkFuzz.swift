@@ -17,6 +17,18 @@ enum BulkFuzz {
             let cut = try lines(stream, lengths, limit: limit)
             try require(whole == cut, "one piece: \(whole)\nseveral: \(cut)")
         }
+        try checkTransaction(Array("{\"operations\":[".utf8) + stream + Array("]}".utf8))
+        try checkTransaction(stream)
+    }
+
+    /// The same as the operations of a transaction: what is taken says what was sent.
+    private static func checkTransaction(_ body: [UInt8]) throws {
+        guard let envelopes = try? JSONEnvelope.operations(body) else { return }
+        try require(!envelopes.isEmpty, "a transaction without an operation")
+        for envelope in envelopes {
+            guard let operation = try? OperationMessage(envelope, in: body) else { continue }
+            try check(operation, envelope.key)
+        }
     }
 
     private static func lines(_ stream: [UInt8], _ pieces: PieceLengths?, limit: Int) throws -> [String] {
