@@ -5,12 +5,13 @@ import os
 import random
 import time
 
-from machine import BOTH, WORK, cpu_seconds
+from machine import BOTH, ROOT, SERVER_CORE, WORK, cpu_seconds, run
 from peers import RedisStack
 from row import Row, alternate
 from rows_set import figure
 from themis import Themis
 
+SURREAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "surreal.py")
 ROWS_AT_ONCE = 10  # documents in one answer
 SIZE = 256
 
@@ -92,8 +93,8 @@ def compare(plan, requests, search):
         if first["count"] != ROWS_AT_ONCE or redis.search(search, 3) != ROWS_AT_ONCE:
             raise SystemExit("bench: the two sides do not give the same number of documents")
         return alternate(
-            plan, lambda: ask(ours, path, plan, 16), lambda: redis.benchmark_search(search, count // ROWS_AT_ONCE, 16, 10_000 * plan.seconds),
-            [ours.pids["core"]])
+            plan, lambda: ask(ours, path, plan, 16),
+            lambda: redis.benchmark_search(search, count // ROWS_AT_ONCE, 16, 10_000 * plan.seconds), [ours.pids["core"]])
 
 
 def equality(plan):
@@ -177,11 +178,38 @@ def put_indexes(plan):
                 "note": f"indexes: rate, processor time of the core: {told}"}
 
 
+def graph(plan):
+    """Two hops outbound in a graph of 100 000 edges, 20 from each vertex: some 400 vertices visited."""
+    vertices, degree = (5_000 if plan.full else 1_000), 20
+    drawn = random.Random(7)
+    edges = [(f"v{one}", f"v{drawn.randrange(vertices)}") for one in range(vertices) for _ in range(degree)]
+    python, listed = os.path.join(ROOT, ".build/venv/peers/bin/python"), lines("edges", (f"{one} {other}" for one, other in edges))
+    peer = json.loads(run([python, SURREAL, listed, plan.seconds], SERVER_CORE, 300)[0].splitlines()[-1])
+    with Themis(["gateway"]) as ours:
+        api = Api(ours)
+        api.call("POST", "/index/create", {"table": "edge", "type": "edge"})
+        for first in range(0, len(edges), 10_000):
+            rows = [json.dumps({"op": "put", "key": f"edge:e{first + n}", "document": {"_from": one, "_to": other}})
+                    for n, (one, other) in enumerate(edges[first:first + 10_000])]
+            api.call("POST", "/entities", "\n".join(rows).encode(), "application/x-ndjson")
+        walk = {"max_depth": 2, "limit": 1_000}
+        visited = api.call("POST", "/graph/traverse", walk | {"start_vertex": "v1"})["visited_count"]
+        path = lines("walks", (json.dumps(walk | {"start_vertex": f"v{n}"}) for n in range(vertices)))
+        found = sorted((ask(ours, path, plan, 1, "GraphTraverse") for _ in range(plan.rounds)), key=lambda each: each["p50_us"])
+        middle = found[len(found) // 2]
+        return {"ours": middle["p50_us"], "ratio": middle["p50_us"], "low": found[0]["p50_us"], "high": found[-1]["p50_us"],
+                "cpu_us": middle["server_cpu_us"], "p50_us": middle["p50_us"], "p99_us": middle["p99_us"], "peer": peer["p50_us"],
+                "note": f"{len(edges)} edges, {visited} vertices visited; SurrealDB, embedded and in memory, gives up to "
+                        f"{peer['visited']} vertices in {peer['p50_us']:.0f} µs (p50)"}
+
+
 ROWS = [
     Row("query-equality", "Indexed equality, 10 documents of 256 B, over the Unix socket, 16 in flight", "redis-stack `FT.SEARCH`", 0.5,
         equality),
     Row("query-order", "Range, order and limit 10 by one index, 16 in flight", "redis-stack `FT.SEARCH … SORTBY`", None, ordered),
     Row("page-depth", "A page behind 100 000 rows against the first one: p50", "", 1.5, page_depth, unit="×", below=True),
     Row("backfill", "Entries of a new index for a second of processor time", "", 100_000, backfill, unit="entries/s"),
+    Row("graph", "Two hops from a vertex of a graph of 100 000 edges: p50", "SurrealDB embedded, `->knows->person->knows->person`", 1_000, graph,
+        unit="µs", below=True),
     Row("put-indexes", "Durable PUT with 3 indexes against none, 256 in flight", "", 0.6, put_indexes, unit="×"),
 ]

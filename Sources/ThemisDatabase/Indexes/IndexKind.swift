@@ -65,6 +65,7 @@ enum ColumnEntries {
     ///
     /// - Throws: `unprocessable`.
     static func all(_ columns: [ColumnValues], skipsNull: Bool = false) throws(ThemisError) -> [[UInt8]] {
+        if columns.count == 1, let only = single(columns[0]) { return skipsNull && OrderedCoding.isNull(only) ? [] : [only] }
         var entries: [[UInt8]] = [[]]
         for column in columns {
             guard column.isKept else {
@@ -90,6 +91,12 @@ enum ColumnEntries {
             }
         }
         return entries
+    }
+
+    /// The one entry of a column with one value in its bounds; nil for whatever needs a closer look.
+    private static func single(_ column: ColumnValues) -> [UInt8]? {
+        guard column.isKept, column.codings.count == 1, column.codings[0].count <= Limits.indexValueBytes else { return nil }
+        return column.codings[0]
     }
 }
 

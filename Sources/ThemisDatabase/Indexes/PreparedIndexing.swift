@@ -62,12 +62,10 @@ extension PrepareStage {
         for (place, index) in indexes.all.enumerated() {
             let old = before?[place] ?? []
             let new = after?.entries[place] ?? []
-            let oldSet = Set(old)
-            let newSet = Set(new)
             let isBuilding = index.state == .building
             func keys(_ entries: [[UInt8]]) -> [[UInt8]] { entries.map { IndexKey.key(index.generation, $0, pk: pk) } }
-            let removed = old.filter { !newSet.contains($0) }
-            let added = isBuilding ? new : new.filter { !oldSet.contains($0) }
+            let removed = Self.difference(old, new)
+            let added = isBuilding ? new : Self.difference(new, old)
             if !removed.isEmpty || !added.isEmpty {
                 result.changes.append(
                     PreparedIndexing.Change(
@@ -80,11 +78,10 @@ extension PrepareStage {
             }
             // What it has already it may keep, unless the entity expires: then another may have taken it in the meantime.
             let isHeld = state.isStored && state.expiresAt == 0 && !isBuilding
-            for entry in new where !OrderedCoding.hasNull(entry, values: columns) {
-                guard !isHeld || !oldSet.contains(entry) else {
-                    result.kept.append((place, entry))
-                    continue
-                }
+            for entry in isHeld ? Self.difference(new, added) : [] where !OrderedCoding.hasNull(entry, values: columns) {
+                result.kept.append((place, entry))
+            }
+            for entry in isHeld ? added : new where !OrderedCoding.hasNull(entry, values: columns) {
                 result.checks.append(UniqueCheck(place: place, key: RecentKey(IndexKey.key(index.generation, entry)), holder: nil))
             }
         }
@@ -95,6 +92,15 @@ extension PrepareStage {
                 of: result.checks[number].key.bytes, indexes.all[result.checks[number].place], besides: pk, snapshot, now: now)
         }
         return result
+    }
+
+    /// The entries of `left` that `right` has not. Most indexes have one entry for a document: a set would cost more than the rest.
+    private static func difference(_ left: [[UInt8]], _ right: [[UInt8]]) -> [[UInt8]] {
+        if left.isEmpty || right.isEmpty { return left }
+        if left.count == 1, right.count == 1 { return left[0] == right[0] ? [] : left }
+        guard left.count * right.count > 64 else { return left.filter { !right.contains($0) } }
+        let known = Set(right)
+        return left.filter { !known.contains($0) }
     }
 
     private static func sum(_ entries: [[UInt8]], _ pk: ArraySlice<UInt8>) -> (entries: Int, bytes: Int) {
