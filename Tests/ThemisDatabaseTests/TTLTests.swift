@@ -142,6 +142,30 @@ import ThemisTestKit
         #expect(try fixture.storedExpiries() == 1)
     }
 
+    // Written and deleted in one transaction after it had expired: the commit changes nothing, so the entity stays stored.
+    @Test func `what expired and was written and deleted in a transaction is swept later, which is a change`() throws {
+        let time = ManualTime()
+        let fixture = try DatabaseFixture(time: time)
+        try fixture.index("ttl", "s", settings: afterTen)
+        try fixture.put("t:1", #"{"s":1}"#)
+        time.advance(milliseconds: 10_000)
+        let first = try fixture.begin()
+        try first.put("t:1", "{}")
+        try first.delete("t:1")
+        _ = try first.commit()
+        #expect(try fixture.storedExpiries() == 1)
+        let second = try fixture.begin()
+        #expect(try second.get("t:1") == nil)
+        try second.put("t:2", "{}")
+        #expect(try fixture.database.sweepExpired().removed == 1)
+        #expect(errorCode { _ = try second.commit() } == .transactionConflict)
+        let third = try fixture.begin()
+        #expect(try third.get("t:1") == nil)
+        try third.put("t:2", "{}")
+        _ = try third.commit()
+        #expect(try fixture.document("t:2") != nil)
+    }
+
     // What happened: rebuilding a TTL index gave every row its whole life anew.
     // Why: the entries were made again from the time of the rebuild.
     // What now holds: when an entity expires follows from its last write, whatever happens to indexes.
