@@ -58,7 +58,6 @@ hostile: build ## thousands of slow, half-open and never-reading clients: what t
 
 bench: build ## compare with peers on this machine, ROWS=rpc-get,… for some rows, QUICK=1 for one short round
 	@Scripts/install.sh bench
-	@Scripts/venv.sh peers
 	@swift build -c release --static-swift-stdlib --product themis_bench
 	@/usr/bin/python3 Scripts/bench $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick)
 

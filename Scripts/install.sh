@@ -35,6 +35,8 @@ for package in $unpacked; do
 done
 
 # shellcheck disable=SC2046  # one word per environment
-case " $* " in *" test "*) Scripts/venv.sh $(awk '!/^#/ && NF { print $1 }' Scripts/python.txt | sort -u) ;; esac
+case " $* " in *" test "*) Scripts/venv.sh $(awk '!/^#/ && NF && $1 != "peers" { print $1 }' Scripts/python.txt | sort -u) ;; esac
+# shellcheck disable=SC2046
+case " $* " in *" bench "*) Scripts/venv.sh peers ;; esac
 
 command -v swift >/dev/null || { echo "install: no swift on PATH; see README.md, Prerequisites" >&2; exit 69; }

@@ -38,12 +38,14 @@ READING = """
 * **Ours** and **peer** are medians of the rounds. A *ratio* belongs to one round, in which both ran directly after each other; the spread
   is the lowest and the highest ratio. Without a peer the spread is that of our own figure.
 * **Pinning.** Servers run on core 0 (the core *and* the gateway, as `redis-server` *and* webdis), load generators on
-  core 1. In the rows against `db_bench` and the bare disk everything of both sides has both cores: the threads of `db_bench` are client
+  core 1. In the rows against `db_bench` and the bare disk, and of PUT with indexes, everything has both cores: the threads of `db_bench` are client
   and engine in one. In the fan-out row the changefeed has core 0 for itself, and the core is with the readers on core 1.
 * **CPU µs/op** is the processor time of all our server processes for one operation, background work included; in brackets the peer's.
 * **p50 / p99** are ours. In a closed loop (a fixed number in flight) a latency counts from sending; with an offered rate it counts from
   the time at which the request was due, so a stall is not hidden by requests that were never sent.
 * **Client's core** is how busy our load generator was. Near 100 % the row shows the load generator's bound, not the server's.
+* **PUT with indexes** replaces documents of 1 KiB; the value of every indexed member changes with each write, so that an index costs a
+  removed and an added entry.
 * Documents are JSON objects of the stated size, half of their text repeating; keys are drawn from 10 000. Data lies on the disk named
   below, in fresh directories below `.build/bench`. Every write of ours is on disk before it is acknowledged.
 """
