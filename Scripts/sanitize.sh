@@ -16,7 +16,8 @@ export TSAN_OPTIONS="log_path=$PWD/$work/report exitcode=66 report_thread_leaks=
 swift build --build-tests --scratch-path "$work" --sanitize "$kind"
 status=0
 : >"$work/tests.log"
-# Apart, as in `make test`: a sanitizer makes suites that keep every processor busy slower still, and loops and clocks with them.
+# Apart, as in `make test`: a sanitizer makes suites that keep every processor busy slower still, and loops and clocks with them. What
+# the wire's suites share is one loop thread: there each test has it for itself.
 pass() {
     swift test --skip-build --disable-xctest --scratch-path "$work" --sanitize "$kind" "$@" >"$work/pass.log" 2>&1 || status=$?
     cat "$work/pass.log" >>"$work/tests.log"
@@ -28,7 +29,7 @@ if [ -n "${2-}" ]; then
     pass --filter "$2"
 else
     pass --skip "TidyTests|GoldenTests|EndToEndTests|$wire"
-    pass --filter "$wire"
+    pass --filter "$wire" --no-parallel
 fi
 if compgen -G "$work/report.*" >/dev/null; then
     grep -h 'SUMMARY' "$work"/report.* | sort | uniq -c

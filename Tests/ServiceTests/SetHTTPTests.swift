@@ -167,7 +167,7 @@ import ThemisTestKit
     }
 
     @Test func `a job that takes longer than a request answers 202`() async throws {
-        try await GatewayFixture.with(requestTimeoutMilliseconds: 600) { _, client in
+        try await GatewayFixture.with(requestTimeoutMilliseconds: 2_000) { _, client in
             let answer = try client.send("DELETE", "/entities?table=t")
             #expect(answer.status == 202)
         }
