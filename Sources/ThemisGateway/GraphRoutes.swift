@@ -20,9 +20,12 @@ import ThemisRPC
         let request = WriteRequest(
             operation: OperationMessage(kind: .put, table: table.text, pk: key.pk, body: body, condition: condition),
             fingerprint: idempotency?.fingerprint ?? [])
-        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
+        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "", joinsTransaction: true)
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await gateway.placement.core(for: key).edgePut(request, metadata)
+        }
+        guard metadata.transaction == nil else {
+            return exchange.respondJSON(200, Self.named(key, EntityJSON.staged(key, response.result, isDelete: false)))
         }
         var headers = Self.headers(response.result)
         headers.append(("ETag", EntityTag.text(version: response.result.version)))
@@ -43,9 +46,12 @@ import ThemisRPC
         let request = WriteRequest(
             operation: OperationMessage(kind: .delete, table: key.table.text, pk: key.pk, condition: condition),
             fingerprint: idempotency?.fingerprint ?? [])
-        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "")
+        let metadata = try exchange.metadata(idempotencyKey: idempotency?.text ?? "", joinsTransaction: true)
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await gateway.placement.core(for: key).write(request, metadata)
+        }
+        guard metadata.transaction == nil else {
+            return exchange.respondJSON(200, Self.named(key, EntityJSON.staged(key, response.result, isDelete: true)))
         }
         exchange.respondJSON(
             200, Self.named(key, EntityJSON.deleted(key, response.result)), headers: Self.headers(response.result))
@@ -64,7 +70,7 @@ import ThemisRPC
         if let limit = query.integer("limit", in: 1...Limits.graphRows) { members.append(JSONMember("limit", .integer(limit))) }
         try query.finish()
         let request = TextRequest(text: JSONValue.object(members).bytes)
-        let metadata = try exchange.metadata(minSequence: minSequence)
+        let metadata = try exchange.metadata(minSequence: minSequence, joinsTransaction: true)
         exchange.respondJSON(200, try await gateway.placement.main.graphNeighbors(request, metadata).text)
     }
 
@@ -94,7 +100,7 @@ import ThemisRPC
         try query.finish()
         _ = try exchange.bodyType(.json)
         let body = try await exchange.body(limit: gateway.options.bodyBytes)
-        return (TextRequest(text: body), try exchange.metadata(minSequence: minSequence))
+        return (TextRequest(text: body), try exchange.metadata(minSequence: minSequence, joinsTransaction: true))
     }
 
     private func table(of exchange: HTTPExchange) throws(ThemisError) -> TableName {

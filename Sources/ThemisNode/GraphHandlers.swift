@@ -7,7 +7,12 @@ extension CoreService {
     /// As a write, for a table that must have an edge index.
     func edgePut(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         submit(call) { (request: WriteRequest, context) throws(ThemisError) in
+            if let transaction {
+                let answer = try database.putEdge(WriteOperation(request.operation), in: transaction, context)
+                return call.reply(WriteResponse(result: .init(answer)))
+            }
             let write = try Self.writeContext(call, context, fingerprint: request.fingerprint)
             database.putEdge(try WriteOperation(request.operation), write) { result in
                 switch result {
@@ -20,22 +25,25 @@ extension CoreService {
 
     func graphNeighbors(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.neighbors(request.text, context))
+            TextResponse(text: try database.neighbors(request.text, in: transaction, context))
         }
     }
 
     func graphTraverse(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.traverse(request.text, context))
+            TextResponse(text: try database.traverse(request.text, in: transaction, context))
         }
     }
 
     func graphShortestPath(_ call: RPCServerCall) {
         let database = core.database
+        let transaction = call.transaction
         read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.shortestPath(request.text, context))
+            TextResponse(text: try database.shortestPath(request.text, in: transaction, context))
         }
     }
 

@@ -150,13 +150,13 @@ extension RPCMethod {
 
     // Graphs.
     /// Puts an edge: an entity of a table with an edge index.
-    public static let edgePut = RPCMethod(96, "EdgePut", .write, .dataWrite)
+    public static let edgePut = RPCMethod(96, "EdgePut", .write, .dataWrite, joinsTransactions: true)
     /// Reads the edges of a vertex.
-    public static let graphNeighbors = RPCMethod(97, "GraphNeighbors", .read, .dataRead)
+    public static let graphNeighbors = RPCMethod(97, "GraphNeighbors", .read, .dataRead, joinsTransactions: true)
     /// Walks from a vertex.
-    public static let graphTraverse = RPCMethod(98, "GraphTraverse", .read, .dataRead)
+    public static let graphTraverse = RPCMethod(98, "GraphTraverse", .read, .dataRead, joinsTransactions: true)
     /// Looks for the shortest way between two vertices.
-    public static let graphShortestPath = RPCMethod(99, "GraphShortestPath", .read, .dataRead)
+    public static let graphShortestPath = RPCMethod(99, "GraphShortestPath", .read, .dataRead, joinsTransactions: true)
     /// Compares adjacency with the edges and builds it anew, as a job.
     public static let graphRebuild = RPCMethod(104, "GraphRebuild", .control, .admin)
 

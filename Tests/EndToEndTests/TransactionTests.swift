@@ -68,4 +68,34 @@ import ThemisTestKit
         #expect(try client.send("POST", "/transaction/rollback", rolled).text.contains(#""state":"rolled_back""#))
         #expect(try client.get("/entities/t:2").status == 404)
     }
+
+    @Test func `edges of a transaction are walked in it, and by all once it has committed`() throws {
+        let set = try ProcessSet()
+        try set.startCore(with: .gateway)
+        let client = set.client()
+        #expect(try client.post("/graph/edge", #"{"id":"1","_from":"a","_to":"b"}"#).status == 201)
+        let begun = try client.post("/transaction/begin", "")
+        let fields = [
+            "X-Transaction-Id": try #require(begun.json["transaction_id"] as? String), "Content-Type": "application/json",
+        ]
+        func send(_ method: String, _ target: String, _ body: String, _ fields: [String: String]) throws -> (Int, String) {
+            let answer = try client.send(method, target, fields, body: body.isEmpty ? nil : Array(body.utf8))
+            return (answer.status, answer.text)
+        }
+        let staged = try send("POST", "/graph/edge", #"{"id":"2","_from":"b","_to":"c"}"#, fields)
+        #expect(staged == (200, #"{"id":"2","key":"edge:2","created":true,"staged":true}"#))
+        let removed = try send("DELETE", "/graph/edge/1", "", fields)
+        #expect(removed == (200, #"{"id":"1","key":"edge:1","deleted":true,"staged":true}"#))
+        let json = ["Content-Type": "application/json"]
+        func seen(_ fields: [String: String]) throws -> [Int?] {
+            let walk = try client.send("POST", "/graph/traverse", fields, body: Array(#"{"start_vertex":"b"}"#.utf8))
+            let path = try client.send("POST", "/graph/shortest_path", fields, body: Array(#"{"from":"a","to":"b"}"#.utf8))
+            let around = try client.get("/graph/neighbors/c?direction=any", fields)
+            return [walk.json["visited_count"] as? Int, path.json["found"] as? Bool == true ? 1 : 0, around.json["count"] as? Int]
+        }
+        #expect(try seen(fields) == [2, 0, 1])
+        #expect(try seen(json) == [1, 1, 0])
+        #expect(try client.send("POST", "/transaction/commit", fields).status == 200)
+        #expect(try seen(json) == [2, 0, 1])
+    }
 }

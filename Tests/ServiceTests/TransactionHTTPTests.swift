@@ -104,7 +104,8 @@ import ThemisTestKit
             let requests: [(String, String, String)] = [
                 ("POST", "/transaction", #"{"operations":["# + line + "]}"), ("GET", "/tables", ""), ("DELETE", "/tables/t", ""),
                 ("DELETE", "/entities?table=t", ""), ("POST", "/index/create", "{}"), ("POST", "/admin/verify", "{}"),
-                ("POST", "/transaction/begin", "{}"), ("POST", "/graph/traverse", #"{"start_vertex":"a"}"#),
+                ("POST", "/transaction/begin", "{}"),
+                ("POST", "/admin/graph/rebuild-topology", "{}"),
             ]
             for (method, target, body) in requests {
                 let answer = try client.send(method, target, fields, body: body.isEmpty ? nil : Array(body.utf8))

@@ -8,55 +8,67 @@ extension Database {
     ///
     /// - Throws: `invalid_json`, `invalid_request`, `unknown_parameter`, `invalid_key`; `not_found` for an unknown table, `unprocessable`
     ///   for one without an edge index, `conflict` while that is being built; `query_too_large`, `data_corrupt`, `cancelled`,
-    ///   `deadline_exceeded`.
-    public func traverse(_ body: [UInt8], _ call: CallContext = CallContext()) throws(ThemisError) -> [UInt8] {
+    ///   `deadline_exceeded`; in a transaction `transaction_lost`, `transaction_expired`, `transaction_too_large`.
+    public func traverse(
+        _ body: [UInt8], in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> [UInt8] {
         let started = telemetry.time.monotonicNanoseconds()
         let request = try GraphRequest.traversal(body)
-        let reader = try graphReader(request, call)
-        defer { metrics.rangeScanSteps.add(reader.edgesRead) }
-        var traversal = Traversal(reader, request)
-        try traversal.run()
-        return try GraphAnswer.traversal(traversal, reader, request) { milliseconds(since: started) }
+        return try walk(request, in: transaction, call) { (reader) throws(ThemisError) in
+            var traversal = Traversal(reader, request)
+            try traversal.run()
+            return try GraphAnswer.traversal(traversal, reader, request) { milliseconds(since: started) }
+        }
     }
 
     /// The shortest way between two vertices: the body of POST `/graph/shortest_path`, and its answer. Reads the disk.
     ///
     /// - Throws: as `traverse`.
-    public func shortestPath(_ body: [UInt8], _ call: CallContext = CallContext()) throws(ThemisError) -> [UInt8] {
+    public func shortestPath(
+        _ body: [UInt8], in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> [UInt8] {
         let started = telemetry.time.monotonicNanoseconds()
         let request = try GraphRequest.path(body)
-        let reader = try graphReader(request, call)
-        defer { metrics.rangeScanSteps.add(reader.edgesRead) }
-        let way = try ShortestPath(reader: reader, request: request).find()
-        return GraphAnswer.way(way, reader, request, milliseconds: milliseconds(since: started))
+        return try walk(request, in: transaction, call) { (reader) throws(ThemisError) in
+            let way = try ShortestPath(reader: reader, request: request).find()
+            return GraphAnswer.way(way, reader, request, milliseconds: milliseconds(since: started))
+        }
     }
 
     /// The edges of one vertex: what GET `/graph/neighbors/{vertex}` asks for, as an object, and its answer. Reads the disk.
     ///
     /// - Throws: as `traverse`.
-    public func neighbors(_ body: [UInt8], _ call: CallContext = CallContext()) throws(ThemisError) -> [UInt8] {
+    public func neighbors(
+        _ body: [UInt8], in transaction: TransactionReference? = nil, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> [UInt8] {
         let started = telemetry.time.monotonicNanoseconds()
         let request = try GraphRequest.neighbors(body)
-        let reader = try graphReader(request, call)
-        defer { metrics.rangeScanSteps.add(reader.edgesRead) }
-        let scan = reader.edges(of: request.start[...])
-        var edges: [EdgeEntry] = []
-        // One more than the answer has tells whether there are more.
-        while edges.count <= request.limit {
-            let batch = try scan.next()
-            if batch.isEmpty { break }
-            edges += batch
+        return try walk(request, in: transaction, call) { (reader) throws(ThemisError) in
+            let scan = reader.edges(of: request.start[...])
+            var edges: [EdgeEntry] = []
+            // One more than the answer has tells whether there are more.
+            while edges.count <= request.limit {
+                let batch = try scan.next()
+                if batch.isEmpty { break }
+                edges += batch
+            }
+            return GraphAnswer.neighbors(
+                Array(edges.prefix(request.limit)), isTruncated: edges.count > request.limit, reader, request,
+                milliseconds: milliseconds(since: started))
         }
-        return GraphAnswer.neighbors(
-            Array(edges.prefix(request.limit)), isTruncated: edges.count > request.limit, reader, request,
-            milliseconds: milliseconds(since: started))
     }
 
-    private func graphReader(_ request: GraphRequest, _ call: CallContext) throws(ThemisError) -> GraphReader {
+    private func walk(
+        _ request: GraphRequest, in transaction: TransactionReference?, _ call: CallContext,
+        _ body: (GraphReader) throws(ThemisError) -> [UInt8]
+    ) throws(ThemisError) -> [UInt8] {
         // Asked for before the snapshot is taken; the view compares.
         let known = published.table(request.table)
-        let view = try ReadView(self, call)
-        return try GraphReader(view, try view.table(request.table, known: known), request.rule)
+        return try read(in: transaction, call) { (view) throws(ThemisError) in
+            let reader = try GraphReader(view, try view.table(request.table, known: known), request.rule)
+            defer { metrics.rangeScanSteps.add(reader.edgesRead) }
+            return try body(reader)
+        }
     }
 
     private func milliseconds(since started: UInt64) -> Double {
@@ -83,6 +95,33 @@ extension Database {
         write(operation, context, completion: completion)
     }
 
+    /// Puts an edge within a transaction; others see nothing of it before the commit. May read the disk.
+    ///
+    /// - Throws: as `write` within a transaction; `invalid_request` without `_from` or `_to`; `unprocessable` when the table had no edge
+    ///   index when the transaction began.
+    public func putEdge(
+        _ operation: WriteOperation, in transaction: TransactionReference, _ call: CallContext = CallContext()
+    ) throws(ThemisError) -> OperationResult {
+        if case .put(let document) = operation.change { try Self.checkEnds(document) }
+        let name = operation.key.table
+        try read(in: transaction, call) { (view) throws(ThemisError) in
+            let table: Table
+            do throws(ThemisError) {
+                table = try view.table(name, known: published.table(name))
+            } catch {
+                throw error.code == .notFound ? Self.withoutEdgeIndex(name) : error
+            }
+            guard table.indexes.all.contains(where: { $0.definition.type == EdgeIndex.word }) else { throw Self.withoutEdgeIndex(name) }
+        }
+        return try write(operation, in: transaction, call)
+    }
+
+    private static func withoutEdgeIndex(_ name: TableName) -> ThemisError {
+        ThemisError(
+            .unprocessable, "table \(name.text) has no edge index; create one of type edge",
+            fields: [FieldError("table", "has no edge index")])
+    }
+
     private static func checkEnds(_ document: [UInt8]) throws(ThemisError) {
         let value = try JSONValue(parsing: document)
         guard value.members != nil else { throw ThemisError(.invalidRequest, "an edge is an object with _from and _to") }
@@ -98,9 +137,7 @@ extension Database {
         let table = published.table(name)
         if let table, table.indexes.all.contains(where: { $0.definition.type == EdgeIndex.word }) { return }
         guard name.text == GraphRequest.defaultTable, (table?.info.entities ?? 0) == 0 else {
-            throw ThemisError(
-                .unprocessable, "table \(name.text) has no edge index; create one of type edge",
-                fields: [FieldError("table", "has no edge index")])
+            throw Self.withoutEdgeIndex(name)
         }
         _ = try createIndex(
             IndexDefinition(table: name, type: EdgeIndex.word, columns: EdgeIndex.columns, isUnique: false))

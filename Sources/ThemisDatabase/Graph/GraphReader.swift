@@ -19,7 +19,7 @@ final class GraphReader {
     let index: Index
     let rule: EdgeRule
     private let condition: ConditionEvaluator?
-    /// The primary keys of edges that have expired and are still stored; nil when they are too many to be kept.
+    /// The primary keys of edges that have expired and are still stored; nil when they are not known, or too many to be kept.
     private let expired: Set<ArraySlice<UInt8>>?
     /// Edges looked at.
     private(set) var edgesRead: UInt64 = 0
@@ -47,6 +47,8 @@ final class GraphReader {
 
     /// What has expired and is not swept yet: mostly nothing, and one look tells.
     private static func expired(_ view: ReadView, _ table: Table) throws(ThemisError) -> Set<ArraySlice<UInt8>>? {
+        // What a transaction has written may lie over it: each edge is looked at.
+        guard view.scope == nil else { return nil }
         let cursor = try view.snapshot.scan(
             .indexes, from: ExpiryKey.lowerBound(table: table.id), to: ExpiryKey.upperBound(table: table.id, now: view.now),
             reverse: false)
@@ -121,7 +123,7 @@ final class GraphReader {
 
     private func visible(_ keys: [[UInt8]]) throws(ThemisError) -> [[UInt8]?] {
         guard !keys.isEmpty else { return [] }
-        var values = try view.snapshot.multiGet(.entities, keys)
+        var values = try view.multiGet(keys)
         for place in values.indices {
             if let value = values[place], try !view.isVisible(value) { values[place] = nil }
         }
@@ -151,7 +153,7 @@ final class EdgeScan {
     private let vertex: ArraySlice<UInt8>
     /// What is still to be read, the next one last.
     private var parts: [(prefix: [UInt8], isInbound: Bool)]
-    private var cursor: (any StorageCursor)?
+    private var cursor: ViewCursor?
     private var isInbound = false
 
     init(_ reader: GraphReader, _ vertex: ArraySlice<UInt8>) {
@@ -190,12 +192,12 @@ final class EdgeScan {
         }
     }
 
-    private func current() throws(ThemisError) -> (any StorageCursor)? {
+    private func current() throws(ThemisError) -> ViewCursor? {
         if let cursor { return cursor }
         guard let part = parts.popLast() else { return nil }
         isInbound = part.isInbound
-        cursor = try reader.view.snapshot.scan(
-            .indexes, from: part.prefix, to: ValueRange.successor(part.prefix), reverse: false)
+        cursor = try reader.view.scan(
+            reader.index, of: reader.table, from: part.prefix, to: ValueRange.successor(part.prefix), reverse: false)
         return cursor
     }
 }
