@@ -26,8 +26,8 @@ counts from when it was due. The dashed line is 80 % of the best goodput. How ma
 SOAK = """
 ## Soak
 
-`make soak`: mixed load, resident memory of each process. The changefeed and the gateway each fill a ring of 32 MiB of recent events
-first; the core rose until minute 17 of 30 and by 0.4 % from then on.
+`make soak`: mixed load, resident memory of each process, with small caches. Each process first fills its ring of recent changes (32 MiB in
+changefeed and gateway, 16 MiB in the core with the memory limit of this run) and its caches.
 
 ![Resident memory over time](soak.svg)
 """
