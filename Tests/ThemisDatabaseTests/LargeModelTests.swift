@@ -64,6 +64,7 @@ import ThemisTestKit
                 guard case .object(var members) = world.document() else { preconditionFailure("a document is an object") }
                 if chance(3) { members.append(JSONMember("s", world.scalar())) }
                 if chance(4) { members.append(JSONMember("at", chance(6) ? .null : soon())) }
+                members += placed()
                 change = .put(.object(members))
             }
             var step = LargeModel.Step(key: key, change: change)
@@ -167,7 +168,9 @@ import ThemisTestKit
         // MARK: Indexes
 
         func definition() throws -> IndexDefinition {
-            switch Int.random(in: 0..<8, using: &random) {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 8: try DatabaseFixture.definition("geo", "place")
+            case 9: try DatabaseFixture.definition("edge", "_from", "_to")
             case 0: try DatabaseFixture.definition(["equality", "range"].randomElement(using: &random)!, "u", unique: true)
             case 1: try DatabaseFixture.definition("ttl", "s", settings: IndexSettings(ttlSeconds: 15))
             case 2: try DatabaseFixture.definition("ttl", "at", settings: IndexSettings(isExpiryInColumn: true))
@@ -283,6 +286,7 @@ import ThemisTestKit
                 }
                 count("queries")
             }
+            try checkPlaces(documents)
             try checkCounts(documents)
         }
 
@@ -295,9 +299,12 @@ import ThemisTestKit
                 stored += index.entries
                 let name = index.definition.name
                 let expected =
-                    index.definition.type == "ttl"
-                    ? documents.values.count { ReferenceQuery.values($0, name).first.map { !$0.isNull } ?? false }
-                    : documents.values.reduce(0) { $0 + IndexModelTests.entries(index.definition, $1) }
+                    switch index.definition.type {
+                    case "ttl": documents.values.count { ReferenceQuery.values($0, name).first.map { !$0.isNull } ?? false }
+                    case "geo": documents.values.count { $0["place"] != nil }
+                    case "edge": 2 * documents.values.count { $0["_from"] != nil }
+                    default: documents.values.reduce(0) { $0 + IndexModelTests.entries(index.definition, $1) }
+                    }
                 #expect(index.entries == UInt64(expected), "\(hint): entries of \(index.definition.type) \(name)")
             }
             #expect(try fixture.storedEntries() == Int(stored), "\(hint): stored entries")
