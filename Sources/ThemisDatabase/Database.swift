@@ -95,6 +95,7 @@ public final class Database: Sendable {
         board.close()
         transactions.close()
         committer.close()
+        published.shared.close()
         published.endWaits(ThemisError(.shuttingDown, "the database is closed", retryAfterSeconds: 1))
     }
 

@@ -190,4 +190,44 @@ struct CurrentEntities: Sendable {
         for (place, value) in zip(places, try engine.multiGet(.entities, missing)) { values[place] = value }
         return values
     }
+
+    /// The stored values of `keys` in the state of `snapshot`, whose last change is `sequence`, in their order. May read the disk.
+    ///
+    /// A change gives the entity a version that none before has reached. What is stored now under a version up to `sequence` was therefore
+    /// stored in that state as well: had it changed since, or been deleted and written again, its version would be beyond. Everything else
+    /// is asked of the snapshot. The snapshot must have been taken before the call.
+    ///
+    /// - Parameter keeps: whether the cache is to take what comes from the engine.
+    func multiGet(
+        _ keys: [[UInt8]], in snapshot: any StorageSnapshot, through sequence: SequenceNumber, keeps: Bool
+    ) throws(ThemisError) -> [[UInt8]?] {
+        var values = [[UInt8]?](repeating: nil, count: keys.count)
+        var missing: [(place: Int, key: RecentKey, ticket: UInt64?)] = []
+        for (place, bytes) in keys.enumerated() {
+            let key = RecentKey(bytes)
+            switch cache.find(key) {
+            case .value(let value):
+                if Self.isStored(value, through: sequence) { values[place] = value } else { missing.append((place, key, nil)) }
+            case .unknown(let ticket): missing.append((place, key, ticket))
+            }
+        }
+        if keeps, !missing.isEmpty {
+            // Read as they are now, which is what the cache holds.
+            let newest = try engine.multiGet(.entities, missing.map(\.key.bytes))
+            var older: [(place: Int, key: RecentKey, ticket: UInt64?)] = []
+            for (item, value) in zip(missing, newest) {
+                if let ticket = item.ticket, let value { cache.offer(item.key, value, ticket: ticket) }
+                if let value, Self.isStored(value, through: sequence) { values[item.place] = value } else { older.append(item) }
+            }
+            missing = older
+        }
+        guard !missing.isEmpty else { return values }
+        for (item, value) in zip(missing, try snapshot.multiGet(.entities, missing.map(\.key.bytes))) { values[item.place] = value }
+        return values
+    }
+
+    /// Whether this value was stored by a change up to `sequence`. What is damaged is not: the snapshot tells.
+    private static func isStored(_ value: [UInt8], through sequence: SequenceNumber) -> Bool {
+        value.count >= EntityRecord.headerBytes && EntityRecord.version(of: value) <= sequence
+    }
 }

@@ -28,6 +28,8 @@ final class PublishStage: Sendable {
 
     let ring: FeedRing
     let cache: EntityCache
+    /// For those who read the newest state.
+    let shared = SharedSnapshot()
     let epochs: [Epoch]
     private let mark: DurableMark?
     private let time: any TimeSource
@@ -84,6 +86,8 @@ final class PublishStage: Sendable {
 
     /// Makes a batch known that the engine has. The feed shows it when it is durable.
     func publish(_ batch: OpenBatch, isDurable: Bool) {
+        // First of all: who learns of the batch must find it.
+        shared.end()
         // The ring and the tables come before the position that leads to them.
         ring.append(batch.records)
         for change in batch.changed { cache.conclude(change.key, change.value) }

@@ -16,18 +16,25 @@ final class ReadView {
     private let call: CallContext
     private let time: any TimeSource
     private let engine: any StorageEngine
+    private let entities: CurrentEntities
+    /// What others found in the same state; nil in a state of one's own.
+    private let shared: SharedSnapshot.Opened?
 
+    /// The newest state.
+    ///
+    /// - Parameter isShared: whether the snapshot may be one that others read, too. Not for work that reads what goes around the log.
     /// - Throws: errors of the engine.
-    init(_ database: Database, _ call: CallContext) throws(ThemisError) {
+    init(_ database: Database, _ call: CallContext, isShared: Bool = false) throws(ThemisError) {
         self.call = call
         time = database.telemetry.time
         engine = database.engine
+        entities = database.prepare.entities
         try call.check(time)
         now = database.published.now()
-        snapshot = try database.engine.snapshot()
-        // Part of every batch: it cannot be older or newer than the rest of the snapshot.
-        guard let end = try snapshot.get(.meta, MetaRecords.last) else { throw MetaRecords.damaged("the end of the log") }
-        sequence = try LogEnd(end).sequence
+        let opened = try isShared ? database.published.shared.open(database.engine) : SharedSnapshot.Opened(database.engine)
+        shared = opened
+        snapshot = opened.snapshot
+        sequence = opened.sequence
         scope = nil
     }
 
@@ -35,8 +42,10 @@ final class ReadView {
     init(_ database: Database, _ transaction: Transaction, _ scope: TransactionScope, _ call: CallContext) throws(ThemisError) {
         self.call = call
         self.scope = scope
+        shared = nil
         time = database.telemetry.time
         engine = database.engine
+        entities = database.prepare.entities
         snapshot = transaction.snapshot
         sequence = transaction.begin
         now = transaction.now
@@ -63,8 +72,12 @@ final class ReadView {
     /// - Throws: `not_found`.
     func table(_ name: TableName, known: Table?) throws(ThemisError) -> Table {
         if let scope { return try scope.table(name, known: known, in: self) }
+        if let found = shared?.table(name) { return found }
         guard let row = try snapshot.get(.meta, MetaRecords.table(name)) else { throw Self.missing(name) }
-        if let known, known.record == row { return known }
+        if let known, known.record == row {
+            shared?.note(known)
+            return known
+        }
         return try TableRecord.decode(row, name: name)
     }
 
@@ -94,8 +107,10 @@ final class ReadView {
     }
 
     /// Stored values of entities, in the order of `keys`.
-    func multiGet(_ keys: [[UInt8]]) throws(ThemisError) -> [[UInt8]?] {
-        guard let scope else { return try snapshot.multiGet(.entities, keys) }
+    ///
+    /// - Parameter keeps: whether what comes from the engine is likely to be read again: not in a scan.
+    func multiGet(_ keys: [[UInt8]], keeps: Bool = false) throws(ThemisError) -> [[UInt8]?] {
+        guard let scope else { return try entities.multiGet(keys, in: snapshot, through: sequence, keeps: keeps) }
         return try scope.multiGet(keys, snapshot)
     }
 

@@ -48,6 +48,8 @@ final class Fetch: RowOperator {
     private var keys: ArraySlice<[UInt8]> = []
     /// Documents read at once: they may be large.
     private static let batch = 32
+    /// Only the first rows of a query are likely to be read again: the many of a long one would drive out the others.
+    private var isFirst = true
 
     init(_ run: QueryRun, _ source: any KeyOperator) {
         self.run = run
@@ -64,7 +66,8 @@ final class Fetch: RowOperator {
                 let step = Array(keys.prefix(Self.batch))
                 keys = keys.dropFirst(step.count)
                 let prefix = EntityRecord.lowerBound(table: run.table.id)
-                let values = try run.view.multiGet(step.map { prefix + $0 })
+                let values = try run.view.multiGet(step.map { prefix + $0 }, keeps: isFirst)
+                isFirst = false
                 for (pk, value) in zip(step, values) {
                     guard let value, try run.view.isVisible(value) else { continue }
                     rows.append(QueryRow(pk: pk, value: value))

@@ -136,7 +136,7 @@ extension Database {
     func read<Value>(
         in reference: TransactionReference?, _ call: CallContext, _ body: (ReadView) throws(ThemisError) -> Value
     ) throws(ThemisError) -> Value {
-        guard let reference else { return try body(ReadView(self, call)) }
+        guard let reference else { return try body(ReadView(self, call, isShared: true)) }
         let transaction = try transaction(reference)
         let entry = try transaction.enter(telemetry.time.monotonicNanoseconds())
         let scope = TransactionScope(entry.overlay, recorder: entry.recorder)
