@@ -21,11 +21,18 @@ public struct JSONObjectReader {
     public static func read<Result>(
         _ bytes: [UInt8], in range: Range<Int>? = nil, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result {
+        try read(members(of: bytes, in: range), body)
+    }
+
+    /// The members of a request body.
+    ///
+    /// - Throws: `invalid_json`; `invalid_request` when it is no object.
+    public static func members(of bytes: [UInt8], in range: Range<Int>? = nil) throws(ThemisError) -> [JSONMember] {
         let value = try JSONValue(parsing: bytes, in: range)
         guard case .object(let members) = value else {
             throw ThemisError(.invalidRequest, "the body must be an object, not \(value.kind.phrase)")
         }
-        return try read(members, body)
+        return members
     }
 
     /// Reads an object that is parsed already.

@@ -16,6 +16,25 @@ public enum JSONText {
         out.append(0x22)
     }
 
+    /// Appends two pieces of UTF-8 as one JSON string. The caller knows that they are valid UTF-8.
+    public static func appendString(utf8 first: [UInt8], _ second: [UInt8], to out: inout [UInt8]) {
+        out.append(0x22)
+        unsafe first.withUnsafeBufferPointer { unsafe appendEscaped($0, to: &out) }
+        unsafe second.withUnsafeBufferPointer { unsafe appendEscaped($0, to: &out) }
+        out.append(0x22)
+    }
+
+    /// Appends a whole number in decimal digits.
+    public static func appendInteger(_ number: UInt64, to out: inout [UInt8]) {
+        let start = out.count
+        var rest = number
+        repeat {
+            out.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
+            rest /= 10
+        } while rest > 0
+        out[start...].reverse()
+    }
+
     /// Copies runs of plain bytes and escapes what lies between them.
     private static func appendEscaped(_ bytes: UnsafeBufferPointer<UInt8>, to out: inout [UInt8]) {
         var runStart = 0

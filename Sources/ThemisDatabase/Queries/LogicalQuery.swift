@@ -33,8 +33,22 @@ struct LogicalQuery: Sendable {
     var allowsFullScan = false
     /// Where the page before ended.
     var anchor: QueryAnchor?
-    /// Tells this query from others in its cursors: a digest of all that shapes its answer but the page.
-    var fingerprint: [UInt8] = []
+    var identity = QueryIdentity(members: [])
+}
+
+/// Tells a query from others in its cursors. Any thread.
+struct QueryIdentity: Sendable {
+    /// The body of the request.
+    let members: [JSONMember]
+
+    /// Members that do not change what the rows are, only which of them come.
+    private static let pageMembers: Set<String> = ["cursor", "limit", "explain"]
+
+    /// A digest of all that shapes the answer but the page. Made when a cursor is read or made: it costs as much as a small query.
+    var fingerprint: [UInt8] {
+        let shaping = members.filter { !Self.pageMembers.contains($0.name.text) }
+        return Array(Digest.sha256(OrderedCoding.coding(of: .object(shaping))).prefix(16))
+    }
 }
 
 /// The place of a row in the order of its query.

@@ -7,15 +7,13 @@ enum PredicateQuery {
         case eq, ne, lt, le, gt, ge, `in`, prefix, exists, contains, near, within
     }
 
-    /// Members that do not change what the rows are, only which of them come.
-    private static let pageMembers: Set<String> = ["cursor", "limit", "explain"]
-
     /// Reads a query.
     ///
     /// - Throws: `invalid_json`, `invalid_request`, `unknown_parameter`, `invalid_key`, `invalid_cursor`.
     static func read(_ body: [UInt8], _ seal: CursorSeal) throws(ThemisError) -> LogicalQuery {
         var cursor: String?
-        var query = try JSONObjectReader.read(body) { (fields) throws(ThemisError) in
+        let members = try JSONObjectReader.members(of: body)
+        var query = try JSONObjectReader.read(members) { (fields) throws(ThemisError) in
             var query = LogicalQuery(table: try TableName(validating: fields.string("table")))
             var parts =
                 try fields.optionalObjects("predicates", count: 0...Limits.queryTests) { (fields) throws(ThemisError) in
@@ -37,15 +35,9 @@ enum PredicateQuery {
             cursor = fields.optionalString("cursor")
             return query
         }
-        query.fingerprint = try fingerprint(body)
-        if let cursor { query.anchor = try QueryAnchor(seal.open(cursor), fingerprint: query.fingerprint) }
+        query.identity = QueryIdentity(members: members)
+        if let cursor { query.anchor = try QueryAnchor(seal.open(cursor), fingerprint: query.identity.fingerprint) }
         return query
-    }
-
-    private static func fingerprint(_ body: [UInt8]) throws(ThemisError) -> [UInt8] {
-        let members = try JSONValue(checked: body).members ?? []
-        let shaping = members.filter { !pageMembers.contains($0.name.text) }
-        return Array(Digest.sha256(OrderedCoding.coding(of: .object(shaping))).prefix(16))
     }
 
     // MARK: Tests

@@ -164,7 +164,7 @@ struct QueryExecution {
             throw ThemisError(
                 .queryTooLarge, "the values that order the rows are longer than \(Limits.queryAnchorBytes) bytes: no page can end here")
         }
-        return seal.seal(anchor.encoded(query.fingerprint))
+        return seal.seal(anchor.encoded(query.identity.fingerprint))
     }
 }
 

@@ -7,6 +7,8 @@ struct QueryAnswer {
     private let sequence: SequenceNumber
     private let projection: JSONProjection?
     private var rows: [UInt8] = []
+    /// What stands before a primary key.
+    private let keyBeginning: [UInt8]
     private var count = 0
     private var plan: JSONValue?
     private var hasRows: Bool
@@ -15,6 +17,7 @@ struct QueryAnswer {
         self.query = query
         self.sequence = sequence
         hasRows = query.explanation != .plan
+        keyBeginning = Array(query.table.text.utf8) + [0x3A]
         // The front end has proved the paths.
         if case .fields(let paths) = query.shape { projection = try? JSONProjection(paths: paths) } else { projection = nil }
     }
@@ -24,14 +27,21 @@ struct QueryAnswer {
 
     /// - Throws: `data_corrupt` for a damaged document.
     mutating func add(_ row: QueryRow) throws(ThemisError) {
-        if count > 0 { rows.append(0x2C) }
+        if count > 0 {
+            rows.append(0x2C)
+        } else if query.shape == .entities {
+            // Rows of one answer are mostly of one size.
+            rows.reserveCapacity(min(query.limit, 16) * (row.value.count + 96))
+        }
         count += 1
         switch query.shape {
         case .keys: appendKey(row.pk)
         case .entities:
             rows.append(contentsOf: #"{"key":"#.utf8)
             appendKey(row.pk)
-            rows.append(contentsOf: #","version":\#(EntityRecord.version(of: row.value)),"document":"#.utf8)
+            rows.append(contentsOf: #","version":"#.utf8)
+            JSONText.appendInteger(EntityRecord.version(of: row.value), to: &rows)
+            rows.append(contentsOf: #","document":"#.utf8)
             rows.append(contentsOf: row.value[row.documentRange])
             rows.append(0x7D)
         case .fields:
@@ -45,7 +55,7 @@ struct QueryAnswer {
     }
 
     private mutating func appendKey(_ pk: [UInt8]) {
-        JSONText.appendString(utf8: Array(query.table.text.utf8) + [0x3A] + pk, to: &rows)
+        JSONText.appendString(utf8: keyBeginning, pk, to: &rows)
     }
 
     mutating func explain(_ plan: QueryPlan, _ report: OperatorReport, isMeasured: Bool) {
