@@ -182,7 +182,7 @@ import ThemisTestKit
         let query =
             #"{"table":"t","predicates":[{"column":"city","value":"c1"},{"column":"age","op":"ge","value":40}],"order_by":{"column":"age"}"#
         let plan = try #require(fixture.query(query + #","explain":true}"#)["plan"])
-        #expect(plan["operators"]?["inputs"]?.elements?[0]["inputs"]?.elements?[0]["index"] == "city+age")
+        #expect(plan["operators"]?["inputs"]?.elements?[0]["index"] == "city+age")
         #expect(try fixture.query(query + #","explain":true}"#)["entities"] == nil)
         let analysis = try fixture.query(query + #","explain":"analyze"}"#)
         #expect(analysis["plan"]?["operators"]?["rows"] == 50 && analysis["count"] == 50)

@@ -105,6 +105,8 @@ struct IndexRanges: Sendable {
     let tested: Int
     /// Whether every range is one combination of values of all columns: its entries are sorted by primary key.
     let isPoints: Bool
+    /// The columns whose values the ranges compare, exactly: an entry is in them if, and only if, its values pass. Empty for other ranges.
+    let columns: ArraySlice<JSONPath>
 
     /// Ranges over the columns from the first on, as far as they are tested; nil when the first is not, or there would be too many.
     init?(_ columns: [JSONPath], _ conjunction: Conjunction) {
@@ -118,27 +120,28 @@ struct IndexRanges: Sendable {
                 let made = prefixes.flatMap { prefix in
                     set.ranges.map { ValueRange(lower: prefix + $0.lower, upper: prefix + $0.upper) }
                 }
-                self.init(made, tested: tested, isPoints: false)
+                self.init(made, tested: tested, isPoints: false, columns[..<tested])
                 return
             }
             prefixes = prefixes.flatMap { prefix in set.ranges.map { prefix + $0.lower } }
         }
         guard tested > 0 else { return nil }
-        self.init(prefixes.map { ValueRange(prefix: $0) }, tested: tested, isPoints: tested == columns.count)
+        self.init(prefixes.map { ValueRange(prefix: $0) }, tested: tested, isPoints: tested == columns.count, columns[..<tested])
     }
 
     /// One of the ranges alone.
-    func only(_ range: ValueRange) -> IndexRanges { IndexRanges([range], tested: tested, isPoints: isPoints) }
+    func only(_ range: ValueRange) -> IndexRanges { IndexRanges([range], tested: tested, isPoints: isPoints, columns) }
 
     /// The whole index.
-    static let all = IndexRanges([.all], tested: 0, isPoints: false)
+    static let all = IndexRanges([.all], tested: 0, isPoints: false, [])
 
     /// Ranges that one test made, in their order and apart from each other.
-    init(_ ranges: [ValueRange]) { self.init(ranges, tested: 1, isPoints: false) }
+    init(_ ranges: [ValueRange]) { self.init(ranges, tested: 1, isPoints: false, []) }
 
-    private init(_ ranges: [ValueRange], tested: Int, isPoints: Bool) {
+    private init(_ ranges: [ValueRange], tested: Int, isPoints: Bool, _ columns: ArraySlice<JSONPath>) {
         self.ranges = ranges
         self.tested = tested
         self.isPoints = isPoints
+        self.columns = columns
     }
 }

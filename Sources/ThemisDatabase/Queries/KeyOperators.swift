@@ -10,13 +10,14 @@ final class IndexScan: KeyOperator {
     private var bounds: [(lower: [UInt8], upper: [UInt8])]
     private var cursor: ViewCursor?
     /// Small at first: a page is often small.
-    private var batch = 32
+    private var batch: Int
     private static let largestBatch = 256
 
     /// - Parameter anchor: only keys behind it, in the direction of the scan.
     init(_ run: QueryRun, _ access: IndexAccess, behind anchor: [UInt8]?) {
         self.run = run
         self.access = access
+        batch = min(32, run.page)
         report = OperatorReport(
             "index_scan",
             [

@@ -23,6 +23,7 @@ struct Planner {
         let order = query.anchor?.order ?? query.order
         let conjunction = Conjunction(query.condition)
         guard !conjunction.isContradiction else { return QueryPlan(access: .nothing, order: order, sorts: false, refusal: nil) }
+        if let only = onlyPlan(query, order, conjunction) { return only }
         var plans = try candidates(query.condition, conjunction).map { access in
             complete(access, order, conjunction, isOpen: query.anchor == nil)
         }
@@ -41,6 +42,17 @@ struct Planner {
         return plans.min { cost($0, query, best) < cost($1, query, best) } ?? plans[0]
     }
 
+    /// The plan, when there is nothing to compare it with: then no entries are counted. Nil when there are several, or none, or the counts
+    /// are asked for.
+    private func onlyPlan(_ query: LogicalQuery, _ order: [SortKey], _ conjunction: Conjunction) -> QueryPlan? {
+        guard query.explanation == .none, !query.condition.hasAlternatives else { return nil }
+        let accesses = accesses(conjunction)
+        guard accesses.count == 1 else { return nil }
+        let plan = complete(Self.access(to: accesses[0]), order, conjunction, isOpen: query.anchor == nil)
+        guard order.isEmpty || wholeIndex(order, conjunction).map({ plan.isPart(of: $0) }) ?? true else { return nil }
+        return plan
+    }
+
     private static var refusal: ThemisError {
         ThemisError(
             .fullScanRefused,
@@ -49,18 +61,26 @@ struct Planner {
 
     // MARK: Accesses
 
-    /// What can be read instead of the table, for what `condition` demands in every case.
-    private func candidates(_ condition: Condition, _ conjunction: Conjunction) throws(ThemisError) -> [QueryAccess] {
+    /// The indexes that hold what passes `conjunction`; nothing is counted yet.
+    private func accesses(_ conjunction: Conjunction) -> [IndexAccess] {
         var accesses: [IndexAccess] = []
         for index in table.indexes.all where index.state == .ready {
             guard let ranges = index.definition.kind.access(conjunction) else { continue }
             accesses.append(IndexAccess(index: index, ranges: ranges, estimate: index.counters.value.entries))
         }
+        return accesses
+    }
+
+    private static func access(to index: IndexAccess) -> QueryAccess { index.isCollected ? .union([.index(index)]) : .index(index) }
+
+    /// What can be read instead of the table, for what `condition` demands in every case.
+    private func candidates(_ condition: Condition, _ conjunction: Conjunction) throws(ThemisError) -> [QueryAccess] {
+        var accesses = accesses(conjunction)
         // Those that use more tests first: only so many are counted.
         accesses.sort { ($0.ranges.tested, $1.index.generation) > ($1.ranges.tested, $0.index.generation) }
         accesses = Array(accesses.prefix(Self.compared))
         for place in accesses.indices { accesses[place].estimate = try estimate(accesses[place]) }
-        var result: [QueryAccess] = accesses.map { $0.isCollected ? .union([.index($0)]) : .index($0) }
+        var result: [QueryAccess] = accesses.map { Self.access(to: $0) }
         if let both = intersection(accesses) { result.append(both) }
         for alternatives in condition.alternatives {
             if let union = try union(alternatives) { result.append(union) }
@@ -215,6 +235,23 @@ extension Condition {
         case .all(let parts): parts.flatMap(\.alternatives)
         case .any(let parts): [parts]
         case .within, .exists, .contains, .located: []
+        }
+    }
+
+    var hasAlternatives: Bool {
+        switch self {
+        case .all(let parts): parts.contains(where: \.hasAlternatives)
+        case .any: true
+        case .within, .exists, .contains, .located: false
+        }
+    }
+
+    /// Whether there is nothing in it but tests of values, each on one of `columns`, which have one value in every document.
+    func isTest(of columns: some Collection<JSONPath>) -> Bool {
+        switch self {
+        case .all(let parts): parts.allSatisfy { $0.isTest(of: columns) }
+        case .within(let path, _): !path.isExpanded && columns.contains(path)
+        case .any, .exists, .contains, .located: false
         }
     }
 

@@ -27,7 +27,10 @@ extension Database {
     ) throws(ThemisError) -> [UInt8] {
         let table = try view.table(query.table, known: known)
         let plan = try Planner(view: view, table: table).plan(query)
-        let run = QueryRun(view, table, time: telemetry.time, timesOperators: query.explanation == .analyze)
+        // One more than the page tells whether there is another page. Rows that a filter drops, or a sort, need more.
+        let isRead = !plan.sorts && plan.access.proves(query.condition)
+        let run = QueryRun(
+            view, table, time: telemetry.time, timesOperators: query.explanation == .analyze, page: isRead ? query.limit + 1 : .max)
         let execution = try QueryExecution(run, query, plan)
         var answer = QueryAnswer(query, sequence: view.sequence)
         if query.explanation == .plan {
@@ -71,7 +74,7 @@ struct QueryExecution {
             default: Fetch(run, Self.keys(run, plan.access, plan.order, conjunction, anchor))
             }
         let filtered: any RowOperator =
-            query.condition.isTrivial ? rows : Filter(run, rows, ConditionEvaluator(query.condition))
+            plan.access.proves(query.condition) ? rows : Filter(run, rows, ConditionEvaluator(query.condition))
         if plan.sorts {
             let place = query.anchor.map { RowOrder(plan.order).comparable($0.values, $0.pk) }
             // One more than the page tells whether there is another page.

@@ -11,6 +11,13 @@ struct IndexAccess: Sendable {
     /// Whether entities must be collected and sorted first: one may come more than once, or they come in no order of values.
     var isCollected: Bool { !index.definition.kind.isOrdered && !isByKey }
 
+    /// Whether an entry proves that its entity passes `condition`, so that the document need not be looked at.
+    ///
+    /// An entry in the ranges is made of values that pass every test on the columns that made the ranges, and index and documents are read
+    /// in one state, in which they agree. So it does when the condition has no other tests. An expanded column tells less: its tests may
+    /// be passed by different elements.
+    func proves(_ condition: Condition) -> Bool { condition.isTest(of: ranges.columns) }
+
     /// Whether entities come by primary key.
     var isByKey: Bool { ranges.isPoints && ranges.ranges.count == 1 }
 }
@@ -27,6 +34,13 @@ indirect enum QueryAccess: Sendable {
     case intersection([IndexAccess])
     /// Entities in one of these, each once, by primary key.
     case union([QueryAccess])
+
+    /// Whether every row that it gives passes `condition`.
+    func proves(_ condition: Condition) -> Bool {
+        if condition.isTrivial { return true }
+        if case .index(let access) = self { return access.proves(condition) }
+        return false
+    }
 
     /// Entries to be looked at, nil for all of the table.
     var estimate: UInt64? {

@@ -13,12 +13,15 @@ final class QueryRun {
     private var heldBytes = 0
     private let time: any TimeSource
     private let timesOperators: Bool
+    /// Rows of which the page is surely made: to read more at first is in vain.
+    let page: Int
 
-    init(_ view: ReadView, _ table: Table, time: any TimeSource, timesOperators: Bool) {
+    init(_ view: ReadView, _ table: Table, time: any TimeSource, timesOperators: Bool, page: Int = .max) {
         self.view = view
         self.table = table
         self.time = time
         self.timesOperators = timesOperators
+        self.page = page
     }
 
     /// Counts what was looked at, and ends a query that looks at too much or for too long.
@@ -61,21 +64,24 @@ final class QueryRun {
 /// What one operator of a plan is, and what it did when that was asked for.
 final class OperatorReport {
     let name: String
-    let details: [(name: String, value: JSONValue)]
+    /// Made when they are asked for: most queries are not explained.
+    private let details: () -> [(name: String, value: JSONValue)]
     let inputs: [OperatorReport]
     /// Rows or keys that it gave.
     var rows: UInt64 = 0
     /// The time that it and its inputs took.
     var nanoseconds: UInt64 = 0
 
-    init(_ name: String, _ details: [(name: String, value: JSONValue)] = [], inputs: [OperatorReport] = []) {
+    init(
+        _ name: String, _ details: @autoclosure @escaping () -> [(name: String, value: JSONValue)] = [], inputs: [OperatorReport] = []
+    ) {
         self.name = name
         self.details = details
         self.inputs = inputs
     }
 
     func json(isMeasured: Bool) -> JSONValue {
-        var members = [JSONMember("operator", .string(name))] + details.map { JSONMember(JSONName($0.name), $0.value) }
+        var members = [JSONMember("operator", .string(name))] + details().map { JSONMember(JSONName($0.name), $0.value) }
         if isMeasured {
             members.append(JSONMember("rows", .integer(rows)))
             members.append(JSONMember("ms", JSONNumber(Double(nanoseconds / 1_000) / 1_000).map { .number($0) } ?? .null))
