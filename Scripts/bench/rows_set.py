@@ -119,25 +119,34 @@ def per_operation(themis, writes, plan):
 
 
 def overload(plan):
-    """Durable PUT over HTTP at fixed rates from half to four times what the set can do; the rest must be refused fast."""
+    """Durable PUT over HTTP at fixed rates from half to four times what the set can do; the rest must be refused fast.
+
+    What the set can do is measured in a closed loop, before and behind the sweep, after a first run that is not counted: as long as the
+    engine has nothing to flush and to compact, every rate is higher than what lasts. The peak is the best rate of all.
+    """
     points, live = [], []
+    seconds = max(3, plan.seconds - 1)
     with Themis(["gateway"]) as themis:
-        def put(*flags):
-            return themis.bench("http", "--port", themis.http, "--writes", 100, "--seconds", max(3, plan.seconds - 1), *flags)
-        capacity = put("--connections", 256)["rate"]
+        def put(*flags, seconds=seconds):
+            return themis.bench("http", "--port", themis.http, "--writes", 100, "--seconds", seconds, *flags)
+        put("--connections", 256)
+        capacity = put("--connections", 256, seconds=2 * seconds)["rate"]
         stop = threading.Event()
         watcher = threading.Thread(target=watch_live, args=(themis.http, live, stop), daemon=True)
         watcher.start()
         for share in (0.5, 0.75, 1, 1.5, 2, 3, 4) if plan.full else (0.5, 4):
-            found = put("--connections", 4_000, "--rate", round(share * capacity))
+            # The last one as long as what it is compared with.
+            found = put("--connections", 4_000, "--rate", round(share * capacity), seconds=seconds if share < 4 else 2 * seconds)
             points.append((share, found["rate"], found["p99_us"] / 1_000, sum(found["errors"].values()) / found["seconds"]))
         stop.set()
         watcher.join()
         rss = sum(memory(pid)[0] for pid in themis.pids.values())
+        behind = put("--connections", 256, seconds=2 * seconds)["rate"]
     plot.overload(os.path.join(ROOT, "docs/overload.svg"), capacity, points) if plan.full else None
-    kept = points[-1][1] / max(capacity, *(rate for _, rate, _, _ in points))
+    peak = max(capacity, behind, *(rate for _, rate, _, _ in points))
     text = ", ".join(f"{share}×: {rate:.0f}/s p99 {p99:.0f} ms, refused {refused:.0f}/s" for share, rate, p99, refused in points)
-    return figure(kept, rss_mib=rss, note=f"capacity {capacity:.0f}/s; {text}; slowest /health/live {max(live):.0f} ms of {len(live)}")
+    return figure(points[-1][1] / peak, rss_mib=rss,
+                  note=f"closed loop {capacity:.0f}/s before, {behind:.0f}/s behind, peak {peak:.0f}/s; {text}; slowest /health/live {max(live):.0f} ms of {len(live)}")
 
 
 def watch_live(port, live, stop):

@@ -75,6 +75,32 @@ import ThemisTestKit
         fixture.server.stop()
     }
 
+    @Test @NetLoop func `refusals that wait keep their order, whether their bodies came with their heads or not`() async throws {
+        let (held, time) = (Held(), ManualTime())
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
+        let waiting = [try await fixture.client(), try await fixture.client()]
+        for client in waiting { client.send(Self.post(1, "a")) }
+        try await waiting[0].events.wait { held.exchanges.count == 2 }
+        time.advance(milliseconds: 250)
+        let hasty = try await fixture.client()
+        // More than are sent at once after a pause: the clock stands, and the rest has to wait.
+        let asked = 600
+        hasty.send(String(repeating: Self.post(3, "abc"), count: asked))
+        try await hasty.events.wait { fixture.server.refusalPace.count == 1 }
+        let slow = try await fixture.client()
+        slow.send(Self.post(3, "a"))
+        try await slow.events.wait { fixture.server.refusalPace.count == 2 }
+        hasty.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        slow.send("bcGET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.advance(milliseconds: 50)
+        for _ in 0..<asked { #expect(try await hasty.answer().status == 503) }
+        #expect(try await slow.answer().status == 503)
+        for client in [hasty, slow] { #expect(try await client.answer().status == 200) }
+        #expect(held.exchanges.count == 2)
+        held.answer()
+        fixture.server.stop()
+    }
+
     @Test @NetLoop func `the time that clients take for their bodies is not ours`() async throws {
         let (held, time) = (Held(), ManualTime())
         let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])

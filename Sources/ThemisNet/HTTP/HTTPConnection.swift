@@ -63,8 +63,9 @@ import ThemisBase
             stream.pauseReading()
             return false
         }
-        // A refused body is not read before its refusal has gone.
-        if let current, current.awaitsRefusal, current.head.framing != .none, !isDiscardingBody {
+        // A refused body is not read before its refusal has gone. What came together with the head is dropped here: keeping it, and pausing
+        // and resuming the socket, would cost more than the refusal.
+        if let current, current.awaitsRefusal, current.head.framing != .none, !isDiscardingBody, !hasCome(current.body, bytes.count) {
             stream.pauseReading()
             return false
         }
@@ -81,7 +82,7 @@ import ThemisBase
             return false
         case .head(let head): begin(head)
         case .body(let range):
-            if isDiscardingBody {
+            if isDiscardingBody || current?.awaitsRefusal == true {
                 discard(range.count)
             } else {
                 unsafe current?.body.receive(UnsafeRawBufferPointer(rebasing: bytes[range]))
@@ -130,6 +131,11 @@ import ThemisBase
         } else {
             exchange.start()
         }
+    }
+
+    /// Whether all that is left of `body` is among `available` bytes, and little enough to be read over.
+    private func hasCome(_ body: RequestBody, _ available: Int) -> Bool {
+        body.remainingBytes.map { $0 <= min(available, Limits.bodyDrainBytes) } ?? false
     }
 
     private func discard(_ count: Int) {

@@ -183,8 +183,9 @@ public protocol TurnEnding: AnyObject {
     }
 
     private static let workOfOneTurn = 10_000
-    /// Some milliseconds of requests.
-    private static let servedOfOneTurn = 512
+    /// A millisecond or two of requests: the batches for the core are large enough, and what thousands of connections need at once stays in
+    /// the processor's caches: answers, and their buffers in the kernel.
+    private static let servedOfOneTurn = 128
     private static let servedOfBusyTurn = 32
 
     @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
