@@ -8,7 +8,8 @@
 ///     }
 public struct JSONObjectReader {
     private let members: [JSONMember]
-    private let path: String
+    /// What stands before the name of a field in an error; made only for one.
+    private let path: () -> String
     private var isRead: [Bool]
     private var refused: [FieldError] = []
     private var unknown: [String] = []
@@ -41,7 +42,7 @@ public struct JSONObjectReader {
     public static func read<Result>(
         _ members: [JSONMember], _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result {
-        var reader = JSONObjectReader(members, path: "")
+        var reader = JSONObjectReader(members) { "" }
         do throws(ThemisError) {
             let result = try body(&reader)
             reader.noteUnread()
@@ -53,7 +54,7 @@ public struct JSONObjectReader {
         }
     }
 
-    private init(_ members: [JSONMember], path: String) {
+    private init(_ members: [JSONMember], path: @escaping () -> String) {
         self.members = members
         self.path = path
         isRead = Array(repeating: false, count: members.count)
@@ -62,10 +63,10 @@ public struct JSONObjectReader {
     // MARK: - Errors
 
     /// Refuses `field` for a reason of the caller.
-    public mutating func refuse(_ field: String, _ message: String) { refused.append(FieldError(path + field, message)) }
+    public mutating func refuse(_ field: String, _ message: String) { refused.append(FieldError(path() + field, message)) }
 
     private mutating func noteUnread() {
-        for (index, member) in members.enumerated() where !isRead[index] { unknown.append(path + member.name.text) }
+        for (index, member) in members.enumerated() where !isRead[index] { unknown.append(path() + member.name.text) }
     }
 
     private func throwRefused() throws(ThemisError) {
@@ -135,9 +136,9 @@ public struct JSONObjectReader {
     ///
     /// - Parameter length: bytes of UTF-8 allowed.
     public mutating func optionalString(_ field: String, length: ClosedRange<Int> = 0...Limits.documentBytes) -> String? {
-        let bound =
-            length == 0...Limits.documentBytes ? "a string" : "a string of \(length.lowerBound)–\(length.upperBound) bytes"
-        return convert(field, bound) { value in
+        convert(
+            field, length == 0...Limits.documentBytes ? "a string" : "a string of \(length.lowerBound)–\(length.upperBound) bytes"
+        ) { value in
             value.stringValue.flatMap { length.contains($0.utf8.count) ? $0 : nil }
         }
     }
@@ -224,22 +225,22 @@ public struct JSONObjectReader {
         _ field: String, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result? {
         guard let members = convert(field, "an object", { $0.members }) else { return nil }
-        return try nested(members, path: "\(path)\(field).", body)
+        return try nested(members, in: field, body)
     }
 
     /// An array of objects whose fields `body` reads, nil when absent. Its errors are named `field[index].inner`.
     public mutating func optionalObjects<Result>(
         _ field: String, count: ClosedRange<Int>, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> [Result]? {
-        let expected = "an array of \(count.lowerBound)–\(count.upperBound) objects"
-        guard let elements = convert(field, expected, { value in value.elements.flatMap { count.contains($0.count) ? $0 : nil } })
-        else {
-            return nil
+        let elements = convert(field, "an array of \(count.lowerBound)–\(count.upperBound) objects") { value in
+            value.elements.flatMap { count.contains($0.count) ? $0 : nil }
         }
+        guard let elements else { return nil }
+        let path = path
         var results: [Result] = []
         for (index, element) in elements.enumerated() {
             if let members = element.members {
-                results.append(try nested(members, path: "\(path)\(field)[\(index)].", body))
+                results.append(try nested(members, path: { "\(path())\(field)[\(index)]." }, body))
             } else {
                 refuse("\(field)[\(index)]", "must be an object")
             }
@@ -251,16 +252,17 @@ public struct JSONObjectReader {
     public mutating func nested<Result>(
         _ members: [JSONMember], in field: String, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result {
-        try nested(members, path: "\(path)\(field).", body)
+        let path = path
+        return try nested(members, path: { "\(path())\(field)." }, body)
     }
 
     private mutating func nested<Result>(
-        _ members: [JSONMember], path: String, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
+        _ members: [JSONMember], path: @escaping () -> String, _ body: (inout JSONObjectReader) throws(ThemisError) -> Result
     ) throws(ThemisError) -> Result {
         var reader = JSONObjectReader(members, path: path)
         defer {
-            refused += reader.refused
-            unknown += reader.unknown
+            if !reader.refused.isEmpty { refused += reader.refused }
+            if !reader.unknown.isEmpty { unknown += reader.unknown }
         }
         let result = try body(&reader)
         reader.noteUnread()

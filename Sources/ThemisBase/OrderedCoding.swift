@@ -51,6 +51,10 @@ public enum OrderedCoding {
     /// The coding of a value.
     public static func coding(of value: JSONValue) -> [UInt8] {
         var out: [UInt8] = []
+        if case .string(let text) = value {
+            append(string: text.utf8, to: &out)
+            return out
+        }
         // What a tree writes is JSON.
         let bytes = value.bytes
         do throws(ThemisError) { try append(json: bytes, to: &out) } catch { preconditionFailure("a tree writes JSON: \(error)") }
