@@ -6,6 +6,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/memtablerep.h>
 #include <rocksdb/options.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/version.h>
@@ -78,6 +79,9 @@ class BatchReader {
     const uint8_t *next_;
     const uint8_t *end_;
 };
+
+/// Memtables for one writer at a time and keys in bytewise order.
+std::shared_ptr<rocksdb::MemTableRepFactory> skip_lists();
 
 rocksdb::DBOptions database_options(const themis_options &options);
 std::vector<rocksdb::ColumnFamilyDescriptor> families(const themis_options &options, const std::shared_ptr<rocksdb::Cache> &cache);

@@ -63,6 +63,8 @@ rocksdb::DBOptions database_options(const themis_options &options) {
     out.avoid_flush_during_shutdown = true;
     out.avoid_flush_during_recovery = options.avoid_flush_during_recovery != 0;
 
+    // One write at a time is all that `write_mutex` admits, and what its memtables stand.
+    out.allow_concurrent_memtable_write = false;
     out.db_write_buffer_size = options.db_write_buffer_size;
     out.max_open_files = options.max_open_files;
     out.max_background_jobs = options.max_background_jobs;
@@ -103,6 +105,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
         const uint64_t small_buffer = std::max<uint64_t>(options.write_buffer_size / 8, 1 << 20);
         family.write_buffer_size = shape.small ? small_buffer : options.write_buffer_size;
         family.max_write_buffer_number = 4;
+        family.memtable_factory = skip_lists();
         family.disable_auto_compactions = options.disable_auto_compactions != 0;
         family.target_file_size_base = options.target_file_size;
         family.max_bytes_for_level_base = options.target_file_size * 4;
