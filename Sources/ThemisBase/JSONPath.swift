@@ -54,6 +54,11 @@ extension JSONPath: Hashable {
     public func hash(into hasher: inout Hasher) { hasher.combine(steps) }
 }
 
+/// Where a walk puts what it finds.
+private protocol JSONPlaces {
+    mutating func add(_ path: Int, _ range: Range<Int>)
+}
+
 /// Finds the values of several paths in one walk over a document. Any thread.
 public struct JSONPathReader: Sendable {
     /// A place of the tree of all paths.
@@ -95,15 +100,36 @@ public struct JSONPathReader: Sendable {
     ///
     /// - Throws: `invalid_json` when the bytes are damaged.
     public func ranges(in document: [UInt8], _ range: Range<Int>? = nil) throws(ThemisError) -> [[Range<Int>]] {
-        var found = [[Range<Int>]](repeating: [], count: count)
+        var found = ByPath(ranges: [[Range<Int>]](repeating: [], count: count))
         var cursor = JSONCursor(document, in: range ?? 0..<document.count)
         try Self.read(root, &cursor, into: &found, isLast: true)
-        return found
+        return found.ranges
+    }
+
+    /// The same in the order of the document, with the number of the path: one piece of memory.
+    ///
+    /// - Throws: `invalid_json` when the bytes are damaged.
+    public func places(in document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [(path: Int, range: Range<Int>)] {
+        var found = InOrder()
+        found.places.reserveCapacity(count)
+        var cursor = JSONCursor(document, in: range)
+        try Self.read(root, &cursor, into: &found, isLast: true)
+        return found.places
+    }
+
+    private struct ByPath: JSONPlaces {
+        var ranges: [[Range<Int>]]
+        mutating func add(_ path: Int, _ range: Range<Int>) { ranges[path].append(range) }
+    }
+
+    private struct InOrder: JSONPlaces {
+        var places: [(path: Int, range: Range<Int>)] = []
+        mutating func add(_ path: Int, _ range: Range<Int>) { places.append((path, range)) }
     }
 
     /// - Parameter isLast: nothing is read behind this value, so that its rest need not be walked.
-    private static func read(
-        _ node: Node, _ cursor: inout JSONCursor, into found: inout [[Range<Int>]], isLast: Bool
+    private static func read<Places: JSONPlaces>(
+        _ node: Node, _ cursor: inout JSONCursor, into found: inout Places, isLast: Bool
     ) throws(ThemisError) {
         let kind = try cursor.kind()
         let start = cursor.position
@@ -116,11 +142,11 @@ public struct JSONPathReader: Sendable {
             }
         default: try cursor.skipValue()
         }
-        for path in node.ends { found[path].append(start..<cursor.position) }
+        for path in node.ends { found.add(path, start..<cursor.position) }
     }
 
-    private static func readMembers(
-        _ node: Node, _ cursor: inout JSONCursor, into found: inout [[Range<Int>]], isLast: Bool
+    private static func readMembers<Places: JSONPlaces>(
+        _ node: Node, _ cursor: inout JSONCursor, into found: inout Places, isLast: Bool
     ) throws(ThemisError) {
         guard cursor.take(0x7B) else { throw cursor.fault(.notObject) }
         if cursor.take(0x7D) { return }

@@ -120,7 +120,7 @@ extension OrderStage {
             case .none: break
             }
             if let operation = item.operation { note(committed: operation) }
-            if let indexing = item.operation?.indexing { write(indexing) }
+            if let indexing = item.operation?.indexing { batch.bytes.append(indexing.rows) }
             changeKey.store(item.sequence, at: 0)
             changeKey.store(item.ordinal, at: 8)
             batch.bytes.put(.changes, changeKey, item.record)

@@ -37,10 +37,39 @@ public struct WriteBatch: Sendable {
         bytes.appendLengthPrefixed(upper)
     }
 
+    /// Sets a key of `count` bytes, which `append` appends, to nothing: without memory for the key alone.
+    public mutating func put(_ keyspace: Keyspace, keyBytes count: Int, _ append: (inout [UInt8]) -> Void) {
+        begin(1, keyspace)
+        appendKey(count, append)
+        bytes.append(0)
+    }
+
+    /// Removes a key of `count` bytes, which `append` appends.
+    public mutating func delete(_ keyspace: Keyspace, keyBytes count: Int, _ append: (inout [UInt8]) -> Void) {
+        begin(2, keyspace)
+        appendKey(count, append)
+    }
+
+    /// Adds the operations of another batch.
+    public mutating func append(_ other: WriteBatch) {
+        bytes.append(contentsOf: other.bytes)
+        count += other.count
+    }
+
+    /// Takes memory for so many bytes at once.
+    public mutating func reserve(bytes count: Int) { bytes.reserveCapacity(count) }
+
     /// Forgets everything, keeping the memory.
     public mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         count = 0
+    }
+
+    private mutating func appendKey(_ count: Int, _ append: (inout [UInt8]) -> Void) {
+        bytes.appendVarint(UInt64(count))
+        let end = bytes.count + count
+        append(&bytes)
+        precondition(bytes.count == end, "a key has the bytes that were announced")
     }
 
     private mutating func begin(_ operation: UInt8, _ keyspace: Keyspace) {

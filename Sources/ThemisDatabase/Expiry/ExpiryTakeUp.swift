@@ -67,7 +67,7 @@ extension Database {
             bytes += value.count
             let entity = EntityKey(stored: record.table, pk: String(decoding: key[4...], as: UTF8.self))
             do throws(ThemisError) {
-                guard try !single.content(of: value, EntityRecord.headerBytes..<value.count).expiry.isNever else { continue }
+                guard try !single.expiry(of: single.codings(of: value, EntityRecord.headerBytes..<value.count)).isNever else { continue }
             } catch {
                 var named = error
                 named.fields.insert(FieldError("\(record.table.text):\(entity.pk)", error.message), at: 0)

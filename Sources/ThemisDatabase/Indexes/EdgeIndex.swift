@@ -77,4 +77,6 @@ struct EdgeIndex: IndexKind {
     var isComplete: Bool { false }
     var isOrdered: Bool { false }
     var entryValues: Int { EdgeEntry.values }
+    var isValueItself: Bool { false }
+    var skipsNull: Bool { false }
 }

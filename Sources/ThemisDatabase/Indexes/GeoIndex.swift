@@ -67,4 +67,6 @@ struct GeoIndex: IndexKind {
     /// The curve is no order of values.
     var isOrdered: Bool { false }
     var entryValues: Int { 1 }
+    var isValueItself: Bool { false }
+    var skipsNull: Bool { false }
 }

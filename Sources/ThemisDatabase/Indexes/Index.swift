@@ -64,10 +64,14 @@ enum IndexKey {
     static func key(_ generation: UInt32, _ entry: [UInt8], pk: some Collection<UInt8> = []) -> [UInt8] {
         var key: [UInt8] = []
         key.reserveCapacity(4 + entry.count + pk.count)
+        append(generation, entry[...], pk: pk, to: &key)
+        return key
+    }
+
+    static func append(_ generation: UInt32, _ entry: ArraySlice<UInt8>, pk: some Collection<UInt8>, to key: inout [UInt8]) {
         key.appendBigEndian(generation)
         key.append(contentsOf: entry)
         key.append(contentsOf: pk)
-        return key
     }
 
     /// The first key of an index.
@@ -96,6 +100,8 @@ struct TableIndexes: Sendable {
     private let paths: [JSONPath]
     /// For each index, where its columns stand in `paths`.
     private let columns: [[Int]]
+    /// What is known of an index whose entries are single values; nil for others, and for unique ones.
+    let singles: [SingleEntry?]
     /// The TTL indexes.
     private let expiring: [(place: Int, kind: TTLIndex)]
 
@@ -114,77 +120,80 @@ struct TableIndexes: Sendable {
             }
         }
         self.paths = paths
+        let columns = columns
+        singles = indexes.enumerated().map { place, index in
+            let kind = index.definition.kind
+            guard kind.isValueItself, columns[place].count == 1, !kind.paths[0].isExpanded, !index.definition.isUnique else { return nil }
+            return SingleEntry(path: columns[place][0], skipsNull: kind.skipsNull)
+        }
         reader = JSONPathReader(paths)
         expiring = indexes.enumerated().compactMap { place, index in (index.definition.kind as? TTLIndex).map { (place, $0) } }
     }
 
     var isEmpty: Bool { all.isEmpty }
 
-    /// The entries that a document is to have, by index, and when it expires.
+    /// The values of a document that all entries are made of.
     ///
-    /// - Throws: `unprocessable` when a value cannot be indexed, `data_corrupt` for a damaged document.
-    func content(
-        of document: [UInt8], _ range: Range<Int>
-    ) throws(ThemisError) -> (entries: [[[UInt8]]], expiry: DocumentExpiry) {
-        let values = try values(of: document, range)
-        let entries = try entries(of: values, skipsUnfit: false)
+    /// - Throws: `data_corrupt` for a damaged document.
+    func codings(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> DocumentCodings {
+        try DocumentCodings(of: document, range, reader)
+    }
+
+    /// When a document with these values expires.
+    ///
+    /// - Throws: `unprocessable` when a column should hold a time and does not.
+    func expiry(of codings: DocumentCodings) throws(ThemisError) -> DocumentExpiry {
         var expiry = DocumentExpiry.never
-        for (place, kind) in expiring { expiry.join(try kind.expiry(of: columns[place].map { values[$0] })) }
-        return (entries, expiry)
+        for (place, kind) in expiring { expiry.join(try kind.expiry(of: values(place, codings))) }
+        return expiry
+    }
+
+    /// The entries of one index that a document with these values is to have.
+    ///
+    /// - Throws: `unprocessable` when a value cannot be indexed.
+    func entries(_ place: Int, of codings: DocumentCodings) throws(ThemisError) -> [[UInt8]] {
+        let definition = all[place].definition
+        do throws(ThemisError) {
+            return try definition.kind.entries(of: values(place, codings))
+        } catch {
+            var named = error
+            named.members.append(("index", .text(definition.name)))
+            throw named
+        }
+    }
+
+    /// The entries of one index that a stored document with these values has. One that cannot be indexed has none: it is older than the
+    /// index, which is being built and will fail on it.
+    func entriesKept(_ place: Int, of codings: DocumentCodings) throws(ThemisError) -> [[UInt8]] {
+        do throws(ThemisError) {
+            return try entries(place, of: codings)
+        } catch {
+            guard error.code == .unprocessable else { throw error }
+            return []
+        }
     }
 
     /// The entries that a document is to have, by index.
     ///
-    /// - Throws: as `content`.
+    /// - Throws: `unprocessable` when a value cannot be indexed, `data_corrupt` for a damaged document.
     func entries(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [[[UInt8]]] {
-        try entries(of: values(of: document, range), skipsUnfit: false)
-    }
-
-    /// The entries that a stored document has, by index. One that cannot be indexed has none: it is older than the index, which is being
-    /// built and will fail on it.
-    ///
-    /// - Throws: `data_corrupt` for a damaged document.
-    func entriesKept(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [[[UInt8]]] {
-        try entries(of: values(of: document, range), skipsUnfit: true)
-    }
-
-    private func entries(of values: [ColumnValues], skipsUnfit: Bool) throws(ThemisError) -> [[[UInt8]]] {
+        let codings = try codings(of: document, range)
         var result: [[[UInt8]]] = []
-        result.reserveCapacity(all.count)
-        for (index, places) in zip(all, columns) {
-            do throws(ThemisError) {
-                result.append(try index.definition.kind.entries(of: places.map { values[$0] }))
-            } catch {
-                if skipsUnfit, error.code == .unprocessable {
-                    result.append([])
-                    continue
-                }
-                var named = error
-                named.members.append(("index", .text(index.definition.name)))
-                throw named
-            }
-        }
+        for place in all.indices { result.append(try entries(place, of: codings)) }
         return result
     }
 
-    private func values(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [ColumnValues] {
-        let found: [[Range<Int>]]
-        do throws(ThemisError) {
-            found = try reader.ranges(in: document, range)
-        } catch {
-            throw ThemisError(.dataCorrupt, "a stored document cannot be read: \(error.message)")
-        }
-        var values: [ColumnValues] = []
-        values.reserveCapacity(paths.count)
-        for (path, ranges) in zip(paths, found) {
-            var column = ColumnValues(path: path)
-            for range in ranges {
-                var coding: [UInt8] = []
-                if try !OrderedCoding.append(json: document, in: range, to: &coding) { column.isKept = false }
-                column.codings.append(coding)
-            }
-            values.append(column)
-        }
-        return values
+    /// The entries that a stored document has, by index: none in one that cannot hold it.
+    ///
+    /// - Throws: `data_corrupt` for a damaged document.
+    func entriesKept(of document: [UInt8], _ range: Range<Int>) throws(ThemisError) -> [[[UInt8]]] {
+        let codings = try codings(of: document, range)
+        var result: [[[UInt8]]] = []
+        for place in all.indices { result.append(try entriesKept(place, of: codings)) }
+        return result
+    }
+
+    private func values(_ place: Int, _ codings: DocumentCodings) -> [ColumnValues] {
+        columns[place].map { codings.values($0, paths[$0]) }
     }
 }

@@ -42,6 +42,12 @@ protocol IndexKind: Sendable {
 
     /// The ordered codings of which an entry consists.
     var entryValues: Int { get }
+
+    /// Whether with one column without `[*]` its one entry for a document is the value itself, with null for what is missing.
+    var isValueItself: Bool { get }
+
+    /// Whether null, and what is missing, has no entry.
+    var skipsNull: Bool { get }
 }
 
 /// The one list of index types.
@@ -114,6 +120,8 @@ struct EqualityIndex: IndexKind {
     var paths: [JSONPath] { columns }
     var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
     var entryValues: Int { columns.count }
+    var isValueItself: Bool { true }
+    var skipsNull: Bool { false }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
 
@@ -140,6 +148,8 @@ struct RangeIndex: IndexKind {
     var paths: [JSONPath] { columns }
     var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
     var entryValues: Int { columns.count }
+    var isValueItself: Bool { true }
+    var skipsNull: Bool { false }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
     func access(_ conjunction: Conjunction) -> IndexRanges? { IndexRanges(columns, conjunction) }
@@ -165,6 +175,8 @@ struct CompositeIndex: IndexKind {
     var paths: [JSONPath] { columns }
     var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
     var entryValues: Int { columns.count }
+    var isValueItself: Bool { false }
+    var skipsNull: Bool { false }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns) }
 
@@ -192,6 +204,8 @@ struct SparseIndex: IndexKind {
     var paths: [JSONPath] { columns }
     var isOrdered: Bool { !columns.contains(where: \.isExpanded) }
     var entryValues: Int { columns.count }
+    var isValueItself: Bool { true }
+    var skipsNull: Bool { true }
 
     func entries(of columns: [ColumnValues]) throws(ThemisError) -> [[UInt8]] { try ColumnEntries.all(columns, skipsNull: true) }
 

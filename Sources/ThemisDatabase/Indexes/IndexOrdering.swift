@@ -100,14 +100,6 @@ extension OrderStage {
         touchedIndexes.append(slot)
     }
 
-    /// Puts entries into the batch.
-    func write(_ indexing: PreparedIndexing) {
-        for change in indexing.changes {
-            for key in change.removed { batch.bytes.delete(.indexes, key) }
-            for key in change.added { batch.bytes.put(.indexes, key, []) }
-        }
-    }
-
     /// Hands the counts that changed to the batch that ends.
     func sealIndexes() {
         batch.indexCounts = touchedIndexes.map { OpenBatch.IndexCount(index: $0.index, state: $0.counts) }

@@ -25,16 +25,15 @@ struct PreparedIndexing: Sendable {
     /// Entries of one index that change.
     struct Change: Sendable {
         let place: Int
-        /// Keys of the state before that the new one has not.
-        let removed: [[UInt8]]
-        /// Keys that the new state has and the state before has not; all of its keys while the index is built.
-        let added: [[UInt8]]
         /// Entries and bytes of the state before and of the new one.
         let before: (entries: Int, bytes: Int)
         let after: (entries: Int, bytes: Int)
     }
 
     var changes: [Change] = []
+    /// Removes the entries of the state before that the new one has not, and adds those that only the new one has; all of its entries
+    /// while an index is built.
+    var rows = WriteBatch()
     var checks: [UniqueCheck] = []
     /// Unique values that the state before had and the new one has not.
     var released: [(place: Int, key: RecentKey)] = []
@@ -44,54 +43,70 @@ struct PreparedIndexing: Sendable {
     var expiry = DocumentExpiry.never
 }
 
-extension PrepareStage {
-    /// What a change from `state` to `value` does to the indexes of the table; `value` is empty for a delete.
+extension PreparedIndexing {
+    /// An index with single values: both entries are compared where they lie, without memory of their own.
+    fileprivate mutating func add(
+        _ index: Index, _ place: Int, _ single: SingleEntry, _ indexes: TableIndexes, _ pk: ArraySlice<UInt8>, _ before: DocumentCodings?,
+        _ after: DocumentCodings?
+    ) throws(ThemisError) {
+        var old: ArraySlice<UInt8>?
+        var new: ArraySlice<UInt8>?
+        if let before, case .coding(let range) = before.entry(single) { old = before.bytes[range] }
+        if let after {
+            switch after.entry(single) {
+            case .none: break
+            case .coding(let range): new = after.bytes[range]
+            case .unfit:
+                _ = try indexes.entries(place, of: after)
+                preconditionFailure("an entry that does not fit is refused")
+            }
+        }
+        let isSame = if let old, let new { old == new } else { old == nil && new == nil }
+        guard !isSame || (index.state == .building && new != nil) else { return }
+        if !isSame, let old { remove(index, old, pk) }
+        if let new { put(index, new, pk) }
+        func sum(_ entry: ArraySlice<UInt8>?) -> (entries: Int, bytes: Int) { entry.map { (1, 4 + $0.count + pk.count) } ?? (0, 0) }
+        changes.append(Change(place: place, before: sum(old), after: sum(new)))
+    }
+
+    /// Any index.
     ///
-    /// - Throws: `unprocessable` for a value that cannot be indexed; errors of reading.
-    func indexing(
-        _ indexes: TableIndexes, pk: ArraySlice<UInt8>, from state: StoredState, to value: [UInt8], now: Int64
-    ) throws(ThemisError) -> PreparedIndexing {
-        let after = value.isEmpty ? nil : try indexes.content(of: value, EntityRecord.headerBytes..<value.count)
-        var before: [[[UInt8]]]?
-        if state.isStored {
-            guard let old = state.value else { preconditionFailure("the old value of an indexed entity is kept") }
-            before = try indexes.entriesKept(of: old, EntityRecord.headerBytes..<old.count)
+    /// - Parameter isHeld: whether there is a state before that does not expire.
+    fileprivate mutating func add(
+        _ index: Index, _ place: Int, _ indexes: TableIndexes, _ pk: ArraySlice<UInt8>, _ before: DocumentCodings?,
+        _ after: DocumentCodings?, isHeld: Bool
+    ) throws(ThemisError) {
+        let old = try before.map { codings throws(ThemisError) in try indexes.entriesKept(place, of: codings) } ?? []
+        let new = try after.map { codings throws(ThemisError) in try indexes.entries(place, of: codings) } ?? []
+        let isBuilding = index.state == .building
+        let removed = Self.difference(old, new)
+        let added = isBuilding ? new : Self.difference(new, old)
+        for entry in removed { remove(index, entry[...], pk) }
+        for entry in added { put(index, entry[...], pk) }
+        if !removed.isEmpty || !added.isEmpty {
+            changes.append(Change(place: place, before: Self.sum(old, pk), after: Self.sum(new, pk)))
         }
-        var result = PreparedIndexing()
-        if let after { result.expiry = after.expiry }
-        for (place, index) in indexes.all.enumerated() {
-            let old = before?[place] ?? []
-            let new = after?.entries[place] ?? []
-            let isBuilding = index.state == .building
-            func keys(_ entries: [[UInt8]]) -> [[UInt8]] { entries.map { IndexKey.key(index.generation, $0, pk: pk) } }
-            let removed = Self.difference(old, new)
-            let added = isBuilding ? new : Self.difference(new, old)
-            if !removed.isEmpty || !added.isEmpty {
-                result.changes.append(
-                    PreparedIndexing.Change(
-                        place: place, removed: keys(removed), added: keys(added), before: Self.sum(old, pk), after: Self.sum(new, pk)))
-            }
-            guard index.definition.isUnique else { continue }
-            let columns = index.definition.columns.count
-            for entry in removed where !OrderedCoding.hasNull(entry, values: columns) {
-                result.released.append((place, RecentKey(IndexKey.key(index.generation, entry))))
-            }
-            // What it has already it may keep, unless the entity expires: then another may have taken it in the meantime.
-            let isHeld = state.isStored && state.expiresAt == 0 && !isBuilding
-            for entry in isHeld ? Self.difference(new, added) : [] where !OrderedCoding.hasNull(entry, values: columns) {
-                result.kept.append((place, entry))
-            }
-            for entry in isHeld ? added : new where !OrderedCoding.hasNull(entry, values: columns) {
-                result.checks.append(UniqueCheck(place: place, key: RecentKey(IndexKey.key(index.generation, entry)), holder: nil))
-            }
+        guard index.definition.isUnique else { return }
+        let columns = index.definition.columns.count
+        for entry in removed where !OrderedCoding.hasNull(entry, values: columns) {
+            released.append((place, RecentKey(IndexKey.key(index.generation, entry))))
         }
-        guard !result.checks.isEmpty else { return result }
-        let snapshot = try engine.snapshot()
-        for number in result.checks.indices {
-            result.checks[number].holder = try Self.holder(
-                of: result.checks[number].key.bytes, indexes.all[result.checks[number].place], besides: pk, snapshot, now: now)
+        // What it has already it may keep, unless the entity expires: then another may have taken it in the meantime.
+        let isHeld = isHeld && !isBuilding
+        for entry in isHeld ? Self.difference(new, added) : [] where !OrderedCoding.hasNull(entry, values: columns) {
+            kept.append((place, entry))
         }
-        return result
+        for entry in isHeld ? added : new where !OrderedCoding.hasNull(entry, values: columns) {
+            checks.append(UniqueCheck(place: place, key: RecentKey(IndexKey.key(index.generation, entry)), holder: nil))
+        }
+    }
+
+    private mutating func remove(_ index: Index, _ entry: ArraySlice<UInt8>, _ pk: ArraySlice<UInt8>) {
+        rows.delete(.indexes, keyBytes: 4 + entry.count + pk.count) { IndexKey.append(index.generation, entry, pk: pk, to: &$0) }
+    }
+
+    private mutating func put(_ index: Index, _ entry: ArraySlice<UInt8>, _ pk: ArraySlice<UInt8>) {
+        rows.put(.indexes, keyBytes: 4 + entry.count + pk.count) { IndexKey.append(index.generation, entry, pk: pk, to: &$0) }
     }
 
     /// The entries of `left` that `right` has not. Most indexes have one entry for a document: a set would cost more than the rest.
@@ -105,6 +120,41 @@ extension PrepareStage {
 
     private static func sum(_ entries: [[UInt8]], _ pk: ArraySlice<UInt8>) -> (entries: Int, bytes: Int) {
         (entries.count, entries.reduce(0) { $0 + 4 + $1.count + pk.count })
+    }
+}
+
+extension PrepareStage {
+    /// What a change from `state` to `value` does to the indexes of the table; `value` is empty for a delete.
+    ///
+    /// - Throws: `unprocessable` for a value that cannot be indexed; errors of reading.
+    func indexing(
+        _ indexes: TableIndexes, pk: ArraySlice<UInt8>, from state: StoredState, to value: [UInt8], now: Int64
+    ) throws(ThemisError) -> PreparedIndexing {
+        let after = value.isEmpty ? nil : try indexes.codings(of: value, EntityRecord.headerBytes..<value.count)
+        var before: DocumentCodings?
+        if state.isStored {
+            guard let old = state.value else { preconditionFailure("the old value of an indexed entity is kept") }
+            before = try indexes.codings(of: old, EntityRecord.headerBytes..<old.count)
+        }
+        var result = PreparedIndexing()
+        result.changes.reserveCapacity(indexes.all.count)
+        // Enough for most; longer values make it grow.
+        result.rows.reserve(bytes: 2 * indexes.all.count * (24 + pk.count))
+        for (place, index) in indexes.all.enumerated() {
+            if let single = indexes.singles[place] {
+                try result.add(index, place, single, indexes, pk, before, after)
+            } else {
+                try result.add(index, place, indexes, pk, before, after, isHeld: state.isStored && state.expiresAt == 0)
+            }
+        }
+        if let after { result.expiry = try indexes.expiry(of: after) }
+        guard !result.checks.isEmpty else { return result }
+        let snapshot = try engine.snapshot()
+        for number in result.checks.indices {
+            result.checks[number].holder = try Self.holder(
+                of: result.checks[number].key.bytes, indexes.all[result.checks[number].place], besides: pk, snapshot, now: now)
+        }
+        return result
     }
 
     /// Who has the unique value besides `pk`, and has not expired.

@@ -80,6 +80,8 @@ struct TTLIndex: IndexKind {
     var isOrdered: Bool { false }
     var paths: [JSONPath] { columns }
     var entryValues: Int { 1 }
+    var isValueItself: Bool { false }
+    var skipsNull: Bool { false }
 
     /// When a document with these values expires.
     ///

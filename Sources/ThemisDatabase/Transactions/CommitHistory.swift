@@ -1,5 +1,6 @@
 import Synchronization
 import ThemisBase
+import ThemisStorage
 
 /// Keys of one space from `lower` to `upper`, which is exclusive.
 struct KeyRange: Sendable, Equatable {
@@ -20,7 +21,7 @@ struct KeyRange: Sendable, Equatable {
     }
 
     /// Whether one of `ranges`, which lie apart and in their order, holds `key`.
-    static func contains(_ key: [UInt8], in ranges: [KeyRange]) -> Bool {
+    static func contains(_ key: some Collection<UInt8>, in ranges: [KeyRange]) -> Bool {
         var low = 0
         var high = ranges.count
         while low < high {
@@ -34,23 +35,25 @@ struct KeyRange: Sendable, Equatable {
 /// The keys that some commits changed, each with the sequence of its commit.
 struct CommittedKeys: Sendable {
     var entities: [(sequence: SequenceNumber, key: RecentKey)] = []
-    /// Index entries that came or went.
-    var entries: [(sequence: SequenceNumber, key: [UInt8])] = []
+    /// What removed and added index entries.
+    var entries: [(sequence: SequenceNumber, rows: WriteBatch)] = []
+    /// How many keys it has.
+    var count = 0
     var bytes = 0
     /// The last sequence in it.
     var last: SequenceNumber = 0
 
-    var count: Int { entities.count + entries.count }
-
     mutating func add(_ sequence: SequenceNumber, _ key: RecentKey) {
         entities.append((sequence, key))
+        count += 1
         bytes += key.bytes.count + Self.keyBytes
         last = sequence
     }
 
-    mutating func add(_ sequence: SequenceNumber, entry key: [UInt8]) {
-        entries.append((sequence, key))
-        bytes += key.count + Self.keyBytes
+    mutating func add(_ sequence: SequenceNumber, entries rows: WriteBatch) {
+        entries.append((sequence, rows))
+        count += rows.count
+        bytes += rows.bytes.count + Self.keyBytes
         last = sequence
     }
 
@@ -58,12 +61,12 @@ struct CommittedKeys: Sendable {
     func upTo(_ sequence: SequenceNumber) -> CommittedKeys {
         var kept = CommittedKeys()
         for item in entities where item.sequence <= sequence { kept.add(item.sequence, item.key) }
-        for item in entries where item.sequence <= sequence { kept.add(item.sequence, entry: item.key) }
+        for item in entries where item.sequence <= sequence { kept.add(item.sequence, entries: item.rows) }
         kept.last = min(last, sequence)
         return kept
     }
 
-    /// Memory of a key beside its bytes.
+    /// Memory of a key, or of the entries of a write, beside the bytes.
     private static let keyBytes = 56
 }
 

@@ -1,4 +1,5 @@
 import ThemisBase
+import ThemisStorage
 
 /// What must not have changed since a transaction began, for it to commit.
 ///
@@ -62,8 +63,15 @@ final class CommitValidation: @unchecked Sendable {
             }
         }
         guard !entryRanges.isEmpty else { return }
-        for (sequence, key) in keys.entries where sequence > begin && KeyRange.contains(key, in: entryRanges) {
-            throw Self.conflict("another transaction changed what a query of this one looked for")
+        for (sequence, rows) in keys.entries where sequence > begin {
+            try rows.forEachOperation { (row) throws(ThemisError) in
+                switch row {
+                case .put(_, let key, _), .delete(_, let key):
+                    guard KeyRange.contains(key, in: entryRanges) else { return }
+                    throw Self.conflict("another transaction changed what a query of this one looked for")
+                case .deleteRange: preconditionFailure("a write changes single entries")
+                }
+            }
         }
     }
 
@@ -127,10 +135,7 @@ extension OrderStage {
     /// Notes what a commit changed.
     func note(committed operation: PreparedOperation) {
         openKeys.add(end.sequence, operation.recentKey)
-        for change in operation.indexing?.changes ?? [] {
-            for key in change.removed { openKeys.add(end.sequence, entry: key) }
-            for key in change.added { openKeys.add(end.sequence, entry: key) }
-        }
+        if let rows = operation.indexing?.rows, !rows.isEmpty { openKeys.add(end.sequence, entries: rows) }
     }
 
     /// Closes the open group when it is full. Between two transactions.
