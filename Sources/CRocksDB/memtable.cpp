@@ -160,27 +160,20 @@ class SkipList final : public rocksdb::MemTableRep {
         return at == head_ ? nullptr : at;
     }
 
-    Node *at_or_after(const InternalKey &key) const { return last_before(key)->next_at_or_after(key); }
+    Node *at_or_after(const InternalKey &key) const {
+        Node *found = last_before(key)->next(0);
+        // The writer may have put rows between since.
+        while (found != nullptr && found->key().compare(key) < 0) found = found->next(0);
+        return found;
+    }
 
     Node *before(const InternalKey &key) const {
-        Node *found = last_before(key).node;
+        Node *found = last_before(key);
         return found == head_ ? nullptr : found;
     }
 
   private:
     static constexpr int max_height = 12;
-
-    /// The last node before a key, or the head.
-    struct Place {
-        Node *node;
-        const Place *operator->() const { return this; }
-        /// The writer may have put a row between since it was looked for.
-        Node *next_at_or_after(const InternalKey &key) const {
-            Node *next = node->next(0);
-            while (next != nullptr && next->key().compare(key) < 0) next = next->next(0);
-            return next;
-        }
-    };
 
     /// Where on each level a new key belongs; false when it is there. The writer's.
     bool find(const InternalKey &key, Node **before) {
@@ -205,7 +198,8 @@ class SkipList final : public rocksdb::MemTableRep {
 
     int top() const { return height_.load(std::memory_order_relaxed) - 1; }
 
-    Place last_before(const InternalKey &key) const {
+    /// The last node before a key, or the head.
+    Node *last_before(const InternalKey &key) const {
         Node *at = head_;
         Node *behind = nullptr;
         for (int level = top(); level >= 0;) {
@@ -217,7 +211,7 @@ class SkipList final : public rocksdb::MemTableRep {
                 level--;
             }
         }
-        return {at};
+        return at;
     }
 
     /// About how many rows come before a key.
