@@ -33,6 +33,9 @@ root=$(mktemp -d /var/tmp/themis-fresh.XXXXXX)
 trap 'rm -rf --one-file-system "$root"' EXIT
 tar -xf "$base" -C "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# What this machine trusts beside Debian's own list, such as the certificate of a proxy between it and PyPI.
+mkdir -p "$root/usr/local/share/ca-certificates"
+find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$root/usr/local/share/ca-certificates" {} +
 git clone --quiet --bare . "$root/source.git"
 cp Scripts/fresh-machine-inside.sh "$root/inside.sh"
 grep -m 1 '^apt-get update' README.md >"$root/first-line.sh"
