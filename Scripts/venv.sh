@@ -2,6 +2,9 @@
 # usage: Scripts/venv.sh GROUP …   Makes .build/venv/GROUP with the packages of Scripts/python.txt; asks PyPI only when they have changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# pip brings a list of its own; what the machine trusts counts, a proxy's certificate too.
+trusted=/etc/ssl/certs/ca-certificates.crt
+[ -e "$trusted" ] && export PIP_CERT="${PIP_CERT:-$trusted}"
 for group in "$@"; do
     wanted=$(awk -v group="$group" '$1 == group { print $2 }' Scripts/python.txt)
     [ -n "$wanted" ] || { echo "venv: Scripts/python.txt lists nothing for $group" >&2; exit 64; }
