@@ -4662,7 +4662,7 @@ const ProtobufCMessageDescriptor themis__v1__ping_response__descriptor =
   (ProtobufCMessageInit) themis__v1__ping_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor themis__v1__text_response__field_descriptors[1] =
+static const ProtobufCFieldDescriptor themis__v1__text_response__field_descriptors[2] =
 {
   {
     "text",
@@ -4676,14 +4676,27 @@ static const ProtobufCFieldDescriptor themis__v1__text_response__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "replayed",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__TextResponse, replayed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned themis__v1__text_response__field_indices_by_name[] = {
+  1,   /* field[1] = replayed */
   0,   /* field[0] = text */
 };
 static const ProtobufCIntRange themis__v1__text_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor themis__v1__text_response__descriptor =
 {
@@ -4693,7 +4706,7 @@ const ProtobufCMessageDescriptor themis__v1__text_response__descriptor =
   "Themis__V1__TextResponse",
   "themis.v1",
   sizeof(Themis__V1__TextResponse),
-  1,
+  2,
   themis__v1__text_response__field_descriptors,
   themis__v1__text_response__field_indices_by_name,
   1,  themis__v1__text_response__number_ranges,
@@ -4738,7 +4751,7 @@ const ProtobufCMessageDescriptor themis__v1__text_request__descriptor =
   (ProtobufCMessageInit) themis__v1__text_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor themis__v1__index_create_response__field_descriptors[3] =
+static const ProtobufCFieldDescriptor themis__v1__index_create_response__field_descriptors[4] =
 {
   {
     "text",
@@ -4776,16 +4789,29 @@ static const ProtobufCFieldDescriptor themis__v1__index_create_response__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "replayed",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Themis__V1__IndexCreateResponse, replayed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned themis__v1__index_create_response__field_indices_by_name[] = {
   1,   /* field[1] = created */
   2,   /* field[2] = job */
+  3,   /* field[3] = replayed */
   0,   /* field[0] = text */
 };
 static const ProtobufCIntRange themis__v1__index_create_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor themis__v1__index_create_response__descriptor =
 {
@@ -4795,7 +4821,7 @@ const ProtobufCMessageDescriptor themis__v1__index_create_response__descriptor =
   "Themis__V1__IndexCreateResponse",
   "themis.v1",
   sizeof(Themis__V1__IndexCreateResponse),
-  3,
+  4,
   themis__v1__index_create_response__field_descriptors,
   themis__v1__index_create_response__field_indices_by_name,
   1,  themis__v1__index_create_response__number_ranges,

@@ -674,10 +674,14 @@ struct  Themis__V1__TextResponse
 {
   ProtobufCMessage base;
   ProtobufCBinaryData text;
+  /*
+   * IndexDrop: the answer to an earlier request under the same idempotency key
+   */
+  protobuf_c_boolean replayed;
 };
 #define THEMIS__V1__TEXT_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__text_response__descriptor) \
-    , {0,NULL} }
+    , {0,NULL}, 0 }
 
 
 /*
@@ -712,10 +716,14 @@ struct  Themis__V1__IndexCreateResponse
    * makes its entries; absent when it is complete
    */
   Themis__V1__Job *job;
+  /*
+   * the answer to an earlier request under the same idempotency key
+   */
+  protobuf_c_boolean replayed;
 };
 #define THEMIS__V1__INDEX_CREATE_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&themis__v1__index_create_response__descriptor) \
-    , {0,NULL}, 0, NULL }
+    , {0,NULL}, 0, NULL, 0 }
 
 
 struct  Themis__V1__ConfigRequest

@@ -154,9 +154,7 @@ public final class Database: Sendable {
                 }
             }
             if let token = context.idempotency {
-                var idempotency = PreparedIdempotency(
-                    digest: IdempotencyRecord.digest(principal: context.principal, key: token.key), fingerprint: token.fingerprint
-                )
+                var idempotency = PreparedIdempotency(token, principal: context.principal)
                 let results = try prepare.lookUp(&idempotency)
                 write.idempotency = idempotency
                 if let results {

@@ -4,11 +4,14 @@ import ThemisStorage
 /// The stored form of answers under idempotency keys (docs/data-format.md, "Idempotency").
 ///
 /// Answer: key `0 | SHA-256 of principal and key`, value `format u8 | fingerprint 32 | commit ts u64 | first sequence u64 |
-/// count varint | kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value.
+/// count varint | kinds, 3 bits each`. Place in time: key `1 | commit ts u64 | digest`, empty value. The answer of a command has its text
+/// behind the time.
 enum IdempotencyRecord {
     static let format: UInt8 = 1
     /// The outcome of a transaction, which nobody asked to be kept: it counts for no bound.
     static let outcomeFormat: UInt8 = 2
+    /// The answer of a command: a text.
+    static let commandFormat: UInt8 = 3
 
     /// What an operation did. Sequences follow from it: the answers of 10,000 operations fit into 4 KiB.
     private enum Kind: UInt8 {
@@ -21,6 +24,8 @@ enum IdempotencyRecord {
         var fingerprint: [UInt8]
         var timestamp: Int64
         var results: [OperationResult]
+        /// Of a command.
+        var text: [UInt8] = []
     }
 
     /// Principals and keys are apart by their lengths: no two pairs give the same bytes.
@@ -74,9 +79,22 @@ enum IdempotencyRecord {
         return bytes
     }
 
+    static func encode(command text: [UInt8], fingerprint: [UInt8], timestamp: Int64) -> [UInt8] {
+        var bytes: [UInt8] = [commandFormat]
+        bytes.append(contentsOf: fingerprint)
+        bytes.appendBigEndian(UInt64(bitPattern: timestamp))
+        bytes.append(contentsOf: text)
+        return bytes
+    }
+
     /// - Throws: `data_corrupt`.
     static func decode(_ bytes: [UInt8]) throws(ThemisError) -> Answer {
         var reader = ByteReader(bytes)
+        if bytes.first == commandFormat, bytes.count >= 41 {
+            return Answer(
+                isOutcome: false, fingerprint: Array(bytes[1..<33]), timestamp: Int64(bitPattern: bytes.load(UInt64.self, at: 33)),
+                results: [], text: Array(bytes[41...]))
+        }
         guard let found = reader.byte(), found == format || found == outcomeFormat, let fingerprint = reader.take(32),
             let timestamp = reader.bigEndian(UInt64.self),
             let first = reader.bigEndian(UInt64.self), let count = reader.varint(), count <= UInt64(Limits.atomicOperations),
@@ -122,6 +140,14 @@ enum IdempotencyRecord {
     }
 }
 
+/// What a command answered, now or before.
+public struct KeptAnswer: Sendable {
+    /// As the command wrote it.
+    public var text: [UInt8]
+    /// Whether it was answered before, and nothing was done now.
+    public var replayed: Bool
+}
+
 /// What is remembered under idempotency keys, in numbers.
 struct IdempotencyUsage: Sendable, Equatable {
     var keys: UInt64 = 0
@@ -143,6 +169,13 @@ extension PrepareStage {
     ///
     /// - Throws: `idempotency_mismatch`; errors of reading.
     func lookUp(_ idempotency: inout PreparedIdempotency) throws(ThemisError) -> [OperationResult]? {
+        try answer(&idempotency)?.results
+    }
+
+    /// The same for a command: its answer.
+    func keptText(_ idempotency: inout PreparedIdempotency) throws(ThemisError) -> [UInt8]? { try answer(&idempotency)?.text }
+
+    private func answer(_ idempotency: inout PreparedIdempotency) throws(ThemisError) -> IdempotencyRecord.Answer? {
         idempotency.readPoint = published.visibleSequence
         idempotency.expired = nil
         guard let stored = try engine.get(.idempotency, IdempotencyRecord.answerKey(idempotency.digest)) else { return nil }
@@ -153,7 +186,7 @@ extension PrepareStage {
             return nil
         }
         guard answer.fingerprint == idempotency.fingerprint else { throw Self.mismatch }
-        return answer.results
+        return answer
     }
 
     static var mismatch: ThemisError {
@@ -174,12 +207,17 @@ extension OrderStage {
         if let known = recent.keyed(idempotency.digest), batch.now - known.timestamp < Limits.idempotencyMilliseconds {
             if known.fingerprint != idempotency.fingerprint {
                 refuse(write, PrepareStage.mismatch)
-            } else if known.write.isAnswered {
-                write.results = known.write.results
-                write.isReplay = true
-                batch.writes.append(write)
+            } else if case .write(let first) = known.source {
+                if first.isAnswered {
+                    write.results = first.results
+                    write.isReplay = true
+                    batch.writes.append(write)
+                } else {
+                    first.duplicates.append(write)
+                }
             } else {
-                known.write.duplicates.append(write)
+                // No write has the fingerprint of a command.
+                refuse(write, PrepareStage.mismatch)
             }
             return .answered
         }
@@ -200,17 +238,21 @@ extension OrderStage {
                 return .answered
             }
         }
-        let hasRoom = usage.keys < UInt64(Limits.idempotencyKeys) && usage.bytes < UInt64(Limits.idempotencyBytes)
-        guard hasRoom || idempotency.isOutcome else {
-            refuse(
-                write,
-                ThemisError(
-                    .tooManyRequests,
-                    "as many idempotency keys as can be kept were used within 24 hours; write without one, or wait",
-                    outcome: .notCommitted, retryAfterSeconds: 60))
+        guard idempotency.isOutcome || hasRoomForKeys else {
+            refuse(write, Self.tooManyKeys)
             return .answered
         }
         return .fresh
+    }
+
+    private var hasRoomForKeys: Bool {
+        usage.keys < UInt64(Limits.idempotencyKeys) && usage.bytes < UInt64(Limits.idempotencyBytes)
+    }
+
+    private static var tooManyKeys: ThemisError {
+        ThemisError(
+            .tooManyRequests, "as many idempotency keys as can be kept were used within 24 hours; write without one, or wait",
+            outcome: .notCommitted, retryAfterSeconds: 60)
     }
 
     private func refuse(_ write: PendingWrite, _ error: ThemisError) {
@@ -224,6 +266,10 @@ extension OrderStage {
         guard let idempotency = write.idempotency else { return }
         let answer = IdempotencyRecord.encode(
             isOutcome: idempotency.isOutcome, fingerprint: idempotency.fingerprint, timestamp: batch.now, results: write.results)
+        keep(answer, idempotency, .write(write))
+    }
+
+    private func keep(_ answer: [UInt8], _ idempotency: PreparedIdempotency, _ source: RecentCommits.KeyedAnswer.Source) {
         let key = IdempotencyRecord.answerKey(idempotency.digest)
         if let expired = idempotency.expired {
             batch.bytes.delete(.idempotency, IdempotencyRecord.timeKey(expired.timestamp, idempotency.digest))
@@ -234,6 +280,40 @@ extension OrderStage {
         if !idempotency.isOutcome { use { $0.add(bytes: IdempotencyRecord.rowBytes(answer.count)) } }
         note(
             keyed: idempotency.digest,
-            RecentCommits.KeyedAnswer(timestamp: batch.now, fingerprint: idempotency.fingerprint, write: write))
+            RecentCommits.KeyedAnswer(timestamp: batch.now, fingerprint: idempotency.fingerprint, source: source))
+    }
+
+    // MARK: Commands
+
+    /// Runs a command once under its key: what it answered is kept in the batch of what it did, and given again afterwards.
+    ///
+    /// Commands are rare: the key is looked up here, on the committer's thread, so that nothing can come between.
+    ///
+    /// - Throws: `idempotency_mismatch`, `too_many_requests`, `unprocessable` for an answer that is too long to be kept; what `body`
+    ///   throws, which must then have done nothing.
+    func once(
+        _ token: PreparedIdempotency, answerBytes: Int, _ body: () throws(ThemisError) -> [UInt8]
+    ) throws(ThemisError) -> KeptAnswer {
+        var idempotency = token
+        if let known = recent.keyed(idempotency.digest), batch.now - known.timestamp < Limits.idempotencyMilliseconds {
+            guard known.fingerprint == idempotency.fingerprint, case .command(let text) = known.source else {
+                throw PrepareStage.mismatch
+            }
+            return KeptAnswer(text: text, replayed: true)
+        }
+        if let text = try prepare.keptText(&idempotency) { return KeptAnswer(text: text, replayed: true) }
+        guard hasRoomForKeys else { throw Self.tooManyKeys }
+        // Asked before anything is done.
+        guard answerBytes <= Limits.idempotencyAnswerBytes else {
+            throw ThemisError(
+                .unprocessable, "the answer may have more than \(Limits.idempotencyAnswerBytes) bytes, too many to be kept",
+                fields: [FieldError("Idempotency-Key", "leave it out")])
+        }
+        let text = try body()
+        precondition(text.count <= Limits.idempotencyAnswerBytes, "an answer is not longer than was said")
+        keep(
+            IdempotencyRecord.encode(command: text, fingerprint: idempotency.fingerprint, timestamp: batch.now), idempotency, .command(text)
+        )
+        return KeptAnswer(text: text, replayed: false)
     }
 }

@@ -3,7 +3,7 @@ import ThemisBase
 /// Keys and values of the keyspace `meta` (docs/data-format.md, "Meta"). Keys are words; numbers in values are big-endian.
 enum MetaRecords {
     /// The format that this build writes and the newest that it reads.
-    static let formatVersion: UInt16 = 3
+    static let formatVersion: UInt16 = 4
 
     static let format = Array("format".utf8)
     static let last = Array("last".utf8)

@@ -97,6 +97,16 @@ struct PreparedIdempotency: Sendable {
     var readPoint: SequenceNumber = 0
     /// A row under the same digest that is too old to count, and must go.
     var expired: (timestamp: Int64, bytes: UInt64)?
+
+    init(digest: [UInt8], fingerprint: [UInt8], isOutcome: Bool = false) {
+        self.digest = digest
+        self.fingerprint = fingerprint
+        self.isOutcome = isOutcome
+    }
+
+    init(_ token: IdempotencyToken, principal: String) {
+        self.init(digest: IdempotencyRecord.digest(principal: principal, key: token.key), fingerprint: token.fingerprint)
+    }
 }
 
 /// One write on its way through the stages. Owned by one stage at a time, like its operations.

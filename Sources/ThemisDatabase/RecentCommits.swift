@@ -31,9 +31,15 @@ struct RecentKey: Hashable, Sendable {
 struct RecentCommits {
     /// The answer under an idempotency key.
     struct KeyedAnswer {
+        /// Who has it.
+        enum Source {
+            case write(PendingWrite)
+            case command([UInt8])
+        }
+
         let timestamp: Int64
         let fingerprint: [UInt8]
-        let write: PendingWrite
+        let source: Source
     }
 
     /// Who has a unique value; nobody, when it was given up.

@@ -138,7 +138,7 @@ struct Salvage {
         while try cursor.advance() {
             let answer = cursor.value
             // Outcomes of transactions count for no bound.
-            if answer.first == IdempotencyRecord.format { usage.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
+            if answer.first != IdempotencyRecord.outcomeFormat { usage.add(bytes: IdempotencyRecord.rowBytes(answer.count)) }
         }
         return usage
     }

@@ -21,15 +21,14 @@ import ThemisTelemetry
     /// POST `/index/create`: 201, 200 when it was there, 202 with its job when the table has rows.
     func create(_ exchange: HTTPExchange) async throws {
         exchange.writeOutcome = .notCommitted
-        try refuseIdempotencyKey(exchange)
         let request = try await request(exchange)
-        let metadata = try exchange.metadata()
+        let metadata = try exchange.metadata(idempotencyKey: idempotencyKey(exchange, request))
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await gateway.placement.main.indexCreate(request, metadata)
         }
         var out = Array(#"{"created":\#(response.created),"index":"#.utf8)
         out.append(contentsOf: response.text)
-        var headers: [(String, String)] = []
+        var headers = Self.replayed(response.replayed)
         if let job = response.job {
             out.append(contentsOf: #","job":"#.utf8)
             AdminJSON.append(job, now: gateway.telemetry.time.wallMilliseconds(), to: &out)
@@ -42,13 +41,12 @@ import ThemisTelemetry
     /// POST `/index/drop`.
     func drop(_ exchange: HTTPExchange) async throws {
         exchange.writeOutcome = .notCommitted
-        try refuseIdempotencyKey(exchange)
         let request = try await request(exchange)
-        let metadata = try exchange.metadata()
+        let metadata = try exchange.metadata(idempotencyKey: idempotencyKey(exchange, request))
         let response = try await exchange.writing { () async throws(ThemisError) in
             try await gateway.placement.main.indexDrop(request, metadata)
         }
-        exchange.respondJSON(200, response.text)
+        exchange.respondJSON(200, response.text, headers: Self.replayed(response.replayed))
     }
 
     /// GET `/index/list`.
@@ -95,12 +93,13 @@ import ThemisTelemetry
         try await JobRoutes(gateway: gateway).answer(response.job, exchange)
     }
 
-    /// What would be ignored must not be accepted.
-    private func refuseIdempotencyKey(_ exchange: HTTPExchange) throws(ThemisError) {
-        guard exchange.head.fields["idempotency-key"] != nil else { return }
-        throw ThemisError(
-            .notImplemented, "this version keeps no answers of index writes; a create may simply be repeated, it is answered 200",
-            fields: [FieldError("Idempotency-Key", "leave it out")])
+    /// The core knows what the request says: the key alone travels. Empty for none.
+    private func idempotencyKey(_ exchange: HTTPExchange, _ request: TextRequest) throws(ThemisError) -> String {
+        try exchange.idempotencyKey(mediaType: .json, body: request.text)?.text ?? ""
+    }
+
+    private static func replayed(_ isReplay: Bool) -> [(name: String, value: String)] {
+        isReplay ? [("Idempotency-Replayed", "true")] : []
     }
 
     private func request(_ exchange: HTTPExchange) async throws -> TextRequest {

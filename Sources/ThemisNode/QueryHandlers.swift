@@ -15,18 +15,53 @@ extension CoreService {
     func indexCreate(_ call: RPCServerCall) {
         let database = core.database
         onPool(call) { (request: TextRequest, _) throws(ThemisError) in
-            let answer = try database.createIndex(IndexJSON.definition(request.text))
+            let definition = try IndexJSON.definition(request.text)
+            if let token = try Self.token(call, request) {
+                let principal = call.metadata.principal
+                let kept = try database.createIndex(definition, once: token, principal: principal) { index, created, job in
+                    JSONValue.object([
+                        JSONMember("index", IndexJSON.value(index)), JSONMember("created", .bool(created)),
+                        JSONMember("job", job.map { .string($0) } ?? .null),
+                    ]).bytes
+                }
+                return try Self.response(kept, database)
+            }
+            let answer = try database.createIndex(definition)
             return IndexCreateResponse(
                 text: IndexJSON.value(answer.index).bytes, created: answer.created, job: answer.job.map { JobMessage($0) })
         }
+    }
+
+    /// The kept answer of a create as its response. The job is as it is now: nil when it is long over.
+    private nonisolated static func response(_ kept: KeptAnswer, _ database: Database) throws(ThemisError) -> IndexCreateResponse {
+        let answer = try JSONValue(parsing: kept.text)
+        return IndexCreateResponse(
+            text: (answer["index"] ?? .null).bytes, created: answer["created"]?.boolValue ?? false,
+            job: (answer["job"]?.stringValue).flatMap { database.job($0) }.map { JobMessage($0) }, replayed: kept.replayed)
+    }
+
+    /// The idempotency key of an index write. What its request says is its method and its body.
+    private nonisolated static func token(_ call: RPCServerCall, _ request: TextRequest) throws(ThemisError) -> IdempotencyToken? {
+        guard !call.metadata.idempotencyKey.isEmpty else { return nil }
+        var bytes: [UInt8] = []
+        bytes.appendLengthPrefixed(call.method.name.utf8)
+        bytes.appendLengthPrefixed(request.text)
+        return try IdempotencyToken(key: call.metadata.idempotencyKey, fingerprint: Digest.sha256(bytes))
     }
 
     func indexDrop(_ call: RPCServerCall) {
         let database = core.database
         onPool(call) { (request: TextRequest, _) throws(ThemisError) in
             let target = try IndexJSON.target(request.text)
-            let index = try database.dropIndex(target.table, columns: target.columns, type: target.type)
-            return TextResponse(text: JSONValue.object([JSONMember("dropped", true), JSONMember("index", IndexJSON.value(index))]).bytes)
+            let answer: @Sendable (IndexInfo) -> [UInt8] = { index in
+                JSONValue.object([JSONMember("dropped", true), JSONMember("index", IndexJSON.value(index))]).bytes
+            }
+            if let token = try Self.token(call, request) {
+                let kept = try database.dropIndex(
+                    target.table, columns: target.columns, type: target.type, once: token, principal: call.metadata.principal, answer)
+                return TextResponse(text: kept.text, replayed: kept.replayed)
+            }
+            return TextResponse(text: answer(try database.dropIndex(target.table, columns: target.columns, type: target.type)))
         }
     }
 

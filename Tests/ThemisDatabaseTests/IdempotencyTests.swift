@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import ThemisBase
 import ThemisStorage
@@ -110,5 +111,65 @@ import ThemisStorage
         for length in 0..<min(bytes.count, 60) {
             #expect(errorCode { _ = try IdempotencyRecord.decode(Array(bytes[..<length])) } == .dataCorrupt)
         }
+    }
+
+    @Test func `index writes under one key are done once, in one batch, after a crash, and at the same time`() throws {
+        let engine = FaultyEngine()
+        let fixture = try DatabaseFixture(engine: engine)
+        for number in 0..<20 { try fixture.put("t:\(number)", #"{"a":\#(number)}"#) }
+        let token = try IdempotencyToken(key: "k", fingerprint: Array(repeating: 7, count: 32))
+        let definition = try DatabaseFixture.definition("range", "a")
+        @Sendable func create(_ database: Database) throws -> KeptAnswer {
+            try database.createIndex(definition, once: token, principal: "p") { index, created, job in
+                Array("\(index.definition.name) \(created) \(job == nil)".utf8)
+            }
+        }
+        // Sixteen at once: one does it, the others hear of it.
+        let gathered = Mutex<[KeptAnswer]>([])
+        let threads = (0..<16).map { number in
+            WorkThread(name: "create-\(number)") {
+                do {
+                    let answer = try create(fixture.database)
+                    gathered.withLock { $0.append(answer) }
+                } catch { Issue.record("thread \(number): \(error)") }
+            }
+        }
+        for thread in threads { thread.join() }
+        let answers = gathered.withLock { $0 }
+        #expect(Set(answers.map(\.text)) == [Array("a true false".utf8)])
+        #expect(answers.count { !$0.replayed } == 1)
+        try fixture.finishAllJobs()
+        #expect(try fixture.database.indexes().count == 1)
+        let table = try TableName(validating: "t")
+        _ = try fixture.database.dropIndex(table, columns: definition.columns)
+        engine.kill()
+        fixture.database.close()
+        let reopened = try DatabaseFixture(engine: FaultyEngine(after: engine))
+        let again = try create(reopened.database)
+        #expect(again.replayed && again.text == Array("a true false".utf8))
+        #expect(try reopened.database.indexes().isEmpty)
+        let other = try IdempotencyToken(key: "k", fingerprint: Array(repeating: 8, count: 32))
+        let drop = thrown {
+            _ = try reopened.database.dropIndex(table, columns: definition.columns, once: other, principal: "p") { _ in [] }
+        }
+        #expect(drop?.code == .idempotencyMismatch)
+        let fresh = try IdempotencyToken(key: "l", fingerprint: Array(repeating: 8, count: 32))
+        let missing = thrown {
+            _ = try reopened.database.dropIndex(table, columns: definition.columns, once: fresh, principal: "p") { _ in [] }
+        }
+        #expect(missing?.code == .notFound, "what is refused keeps no key")
+        reopened.time.advance(milliseconds: Limits.idempotencyMilliseconds)
+        #expect(try create(reopened.database).replayed == false, "after a day it is a new request")
+    }
+
+    @Test func `an index whose answer could not be kept is refused under a key, and nothing is made`() throws {
+        let fixture = try DatabaseFixture()
+        let columns = (0..<8).map { String(repeating: "c", count: 400) + "\($0)" }
+        let definition = try IndexDefinition(
+            table: TableName(validating: "t"), type: "composite", columns: try columns.map { try JSONPath($0) }, isUnique: false)
+        let token = try IdempotencyToken(key: "k", fingerprint: Array(repeating: 7, count: 32))
+        let refused = thrown { _ = try fixture.database.createIndex(definition, once: token, principal: "") { _, _, _ in [] } }
+        #expect(refused?.code == .unprocessable && refused?.fields.map(\.field) == ["Idempotency-Key"])
+        #expect(try fixture.database.indexes().isEmpty)
     }
 }

@@ -95,13 +95,41 @@ extension Database {
     public func createIndex(_ definition: IndexDefinition) throws(ThemisError) -> IndexCreationResult {
         let id = Digest.hex(Digest.random(8))
         let creation = try committer.run { stage throws(ThemisError) in try stage.create(definition, job: id) }
-        var result = IndexCreationResult(index: creation.index.info, created: creation.isNew, job: nil)
-        if let build = creation.build {
-            result.job = try startBuild(id, build)
-        } else if creation.index.state == .building {
-            result.job = try runningBuild(of: creation.index.generation)
+        return IndexCreationResult(
+            index: creation.index.info, created: creation.isNew, job: try job(id, of: creation))
+    }
+
+    /// The same once under an idempotency key: `answer` writes what is kept for it. The job, if there is one, is known by its id.
+    ///
+    /// - Throws: `idempotency_mismatch`, `too_many_requests`, `unprocessable` for columns whose answer would be too long to be kept.
+    public func createIndex(
+        _ definition: IndexDefinition, once token: IdempotencyToken, principal: String,
+        _ answer: @escaping @Sendable (_ index: IndexInfo, _ created: Bool, _ job: String?) -> [UInt8]
+    ) throws(ThemisError) -> KeptAnswer {
+        let id = Digest.hex(Digest.random(8))
+        let key = PreparedIdempotency(token, principal: principal)
+        let (kept, creation) = try committer.run { stage throws(ThemisError) in
+            var creation: OrderStage.IndexCreation?
+            let kept = try stage.once(key, answerBytes: Self.answerBytes(definition.columns)) { () throws(ThemisError) in
+                let made = try stage.create(definition, job: id)
+                creation = made
+                return answer(made.index.info, made.isNew, made.build == nil ? nil : id)
+            }
+            return (kept, creation)
         }
-        return result
+        if let creation { _ = try job(id, of: creation) }
+        return kept
+    }
+
+    /// Starts the job `id` of a new index, or finds the one that builds it already; nil when it is complete.
+    private func job(_ id: String, of creation: OrderStage.IndexCreation) throws(ThemisError) -> Job? {
+        if let build = creation.build { return try startBuild(id, build) }
+        return creation.index.state == .building ? try runningBuild(of: creation.index.generation) : nil
+    }
+
+    /// What an answer about an index with these columns has at most: they stand in it twice, beside words and numbers.
+    private static func answerBytes(_ columns: [JSONPath]) -> Int {
+        columns.reduce(1_024) { $0 + 2 * (JSONValue.string($1.text).bytes.count + 1) }
     }
 
     /// The job that builds an index.
@@ -122,6 +150,21 @@ extension Database {
     public func dropIndex(_ table: TableName, columns: [JSONPath], type: String? = nil) throws(ThemisError) -> IndexInfo {
         // Found on the committer: a rebuild that ends meanwhile gives the index another generation.
         try committer.run { stage throws(ThemisError) in try stage.drop(table, columns: columns, type: type) }
+    }
+
+    /// The same once under an idempotency key: `answer` writes what is kept for it.
+    ///
+    /// - Throws: as `createIndex` under a key.
+    public func dropIndex(
+        _ table: TableName, columns: [JSONPath], type: String? = nil, once token: IdempotencyToken, principal: String,
+        _ answer: @escaping @Sendable (IndexInfo) -> [UInt8]
+    ) throws(ThemisError) -> KeptAnswer {
+        let key = PreparedIdempotency(token, principal: principal)
+        return try committer.run { stage throws(ThemisError) in
+            try stage.once(key, answerBytes: Self.answerBytes(columns)) { () throws(ThemisError) in
+                answer(try stage.drop(table, columns: columns, type: type))
+            }
+        }
     }
 
     /// Builds an index anew beside the one that serves, as a job.

@@ -55,12 +55,15 @@ public struct IndexCreateResponse: RPCMessage, @unsafe ProtobufMessage {
     public var created: Bool
     /// The job that makes its entries; nil when it is complete.
     public var job: JobMessage?
+    /// Whether it is the answer to an earlier request under the same idempotency key.
+    public var replayed: Bool
 
     /// A message with these members.
-    public init(text: [UInt8], created: Bool = false, job: JobMessage? = nil) {
+    public init(text: [UInt8], created: Bool = false, job: JobMessage? = nil, replayed: Bool = false) {
         self.text = text
         self.created = created
         self.job = job
+        self.replayed = replayed
     }
 
     /// Decodes a body, or throws `invalid_request`.
@@ -87,11 +90,13 @@ public struct IndexCreateResponse: RPCMessage, @unsafe ProtobufMessage {
         text = unsafe Protobuf.bytes(raw.pointee.text)
         created = unsafe raw.pointee.created != 0
         job = try unsafe Protobuf.optional(raw.pointee.job) { raw throws(ThemisError) in try unsafe JobMessage(raw: raw) }
+        replayed = unsafe raw.pointee.replayed != 0
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__IndexCreateResponse>, _ arena: inout MessageArena) throws(ThemisError) {
         try unsafe arena.set(&raw.pointee.text, text)
         unsafe raw.pointee.created = created ? 1 : 0
+        unsafe raw.pointee.replayed = replayed ? 1 : 0
         if let job { unsafe raw.pointee.job = try unsafe arena.make(job) }
     }
 }

@@ -69,10 +69,13 @@ public struct PingResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
 public struct TextResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
     /// The JSON text.
     public var text: [UInt8]
+    /// IndexDrop: whether it is the answer to an earlier request under the same idempotency key.
+    public var replayed: Bool
 
     /// A message with these members.
-    public init(text: [UInt8]) {
+    public init(text: [UInt8], replayed: Bool = false) {
         self.text = text
+        self.replayed = replayed
     }
 
     /// Decodes a body, or throws `invalid_request`.
@@ -93,9 +96,11 @@ public struct TextResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
 
     init(raw: UnsafePointer<Themis__V1__TextResponse>) throws(ThemisError) {
         text = unsafe Protobuf.bytes(raw.pointee.text)
+        replayed = unsafe raw.pointee.replayed != 0
     }
 
     func fill(_ raw: UnsafeMutablePointer<Themis__V1__TextResponse>, _ arena: inout MessageArena) throws(ThemisError) {
+        unsafe raw.pointee.replayed = replayed ? 1 : 0
     }
 
     func copyPayload(_ raw: UnsafeMutablePointer<Themis__V1__TextResponse>, _ arena: inout MessageArena) throws(ThemisError) {
