@@ -16,11 +16,13 @@ struct MediaType: Equatable, Sendable {
     ///
     /// - Throws: `unsupported_media_type` listing what is allowed.
     static func ofBody(_ header: String?, allowed: [MediaType]) throws(ThemisError) -> MediaType {
+        // Nearly every client sends just this.
+        if let header, let exact = allowed.first(where: { $0.text == header }) { return exact }
         guard let header, !header.allSatisfy({ $0 == " " }) else { return allowed[0] }
         let parts = header.split(separator: ";", omittingEmptySubsequences: false).map(trimmed)
         let found = MediaType(text: parts[0].lowercased())
-        let names = allowed.map(\.text).joined(separator: " or ")
         guard allowed.contains(found) else {
+            let names = allowed.map(\.text).joined(separator: " or ")
             throw ThemisError(
                 .unsupportedMediaType, "Content-Type must be \(names)", fields: [FieldError("Content-Type", "must be \(names)")])
         }

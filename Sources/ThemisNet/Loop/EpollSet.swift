@@ -1,3 +1,4 @@
+import CEvent
 import CLinux
 
 /// What an `EpollSet` tells when a descriptor is ready.
@@ -13,7 +14,8 @@ protocol EpollMember: AnyObject {
 @NetLoop final class EpollSet<Member: EpollMember> {
     private let epoll = themis_epoll()
     private let perDispatch: Int
-    private var watcher: FileWatcher?
+    private var handle: EventHandle?
+    private var isWatched = false
     private var members: [Member?] = []
     private var generations: [UInt32] = []
     private var free: [UInt32] = []
@@ -29,9 +31,11 @@ protocol EpollMember: AnyObject {
 
     /// Watches `descriptor` for reading. Returns its place, nil when the kernel refuses.
     func add(_ member: Member, descriptor: Int32) -> UInt32? {
-        if watcher == nil, epoll >= 0 {
-            watcher = FileWatcher(descriptor: epoll) { [unowned self] _ in dispatch() }
-            watcher?.watch(.readable)
+        if !isWatched, epoll >= 0 {
+            let action = EventAction { [unowned self] _ in LoopExecutor.shared.countServed(dispatch()) }
+            let made = EventHandle(descriptor: epoll, events: EV_READ | EV_PERSIST, action: action)
+            isWatched = made.add()
+            handle = consume made
         }
         let slot: Int
         if let reused = free.popLast() {
@@ -71,13 +75,14 @@ protocol EpollMember: AnyObject {
         return slot < members.count && generations[slot] == UInt32(token >> 32) && members[slot] != nil ? slot : nil
     }
 
-    /// Serves what is ready now, without waiting.
-    func dispatch() {
-        guard watcher != nil else { return }
+    /// Serves what is ready now, without waiting. Returns how many that were.
+    @discardableResult func dispatch() -> Int {
+        guard isWatched else { return 0 }
         let count = unsafe Int(themis_epoll_ready(epoll, &tokens, &states, Int32(perDispatch)))
         for index in 0..<max(0, count) {
             guard let slot = slot(tokens[index]), let member = members[slot] else { continue }
             member.becameReady(states[index])
         }
+        return max(0, count)
     }
 }

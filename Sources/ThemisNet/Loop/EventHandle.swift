@@ -7,7 +7,7 @@ import CLinux
 
     init(_ action: @escaping @NetLoop (Int16) -> Void) { self.action = action }
 
-    /// As one of the pressing descriptors: the end of the peer shows when it is read.
+    /// As a member of a set of readers: the end of the peer shows when it is read.
     func becameReady(_ state: UInt8) { action?(Int16(EV_READ)) }
 }
 

@@ -19,9 +19,10 @@ public struct Readiness: OptionSet, Sendable {
 @NetLoop public final class FileWatcher {
     private let descriptor: Int32
     private let action: EventAction
-    private let handle: EventHandle
-    /// Set while the descriptor is watched as a pressing one.
-    private var place: PressingPlace?
+    /// Set while it is watched for writing too: mostly never.
+    private var handle: EventHandle?
+    /// Set while it is watched for reading alone.
+    private var place: ReadingPlace?
     /// What is being watched for now.
     public private(set) var interest: Readiness = []
 
@@ -44,29 +45,28 @@ public struct Readiness: OptionSet, Sendable {
             if events & Int16(EV_WRITE) != 0 { ready.insert(.writable) }
             action(ready)
         }
-        handle = EventHandle(descriptor: descriptor, events: EV_READ | EV_PERSIST, action: self.action)
     }
 
     /// Watches for `interest` from now on; empty rests. Returns false when the kernel refuses the descriptor, which is then not
     /// watched.
     @discardableResult public func watch(_ interest: Readiness) -> Bool {
         guard interest != self.interest else { return true }
-        if place != nil { place = nil } else if !self.interest.isEmpty { handle.remove() }
+        place = nil
+        handle = nil
         self.interest = interest
         guard !interest.isEmpty, action.action != nil else { return true }
-        if isPressing, interest == .readable {
-            place = PressingPlace(descriptor: descriptor, action: action)
+        if interest == .readable {
+            place = ReadingPlace(in: isPressing ? .pressing : .ordinary, descriptor: descriptor, action: action)
             if place == nil { self.interest = [] }
             return place != nil
         }
-        var events = EV_PERSIST
-        if interest.contains(.readable) { events |= EV_READ }
-        if interest.contains(.writable) { events |= EV_WRITE }
-        handle.assign(descriptor: descriptor, events: events)
+        let events = EV_PERSIST | EV_WRITE | (interest.contains(.readable) ? EV_READ : 0)
+        let handle = EventHandle(descriptor: descriptor, events: events, action: action)
         guard handle.add() else {
             self.interest = []
             return false
         }
+        self.handle = consume handle
         return true
     }
 

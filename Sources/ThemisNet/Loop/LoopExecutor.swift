@@ -116,7 +116,7 @@ public protocol TurnEnding: AnyObject {
             unsafe event_base_loop(base, flags)
             NetLoop.assumeIsolated {
                 // After a busy turn more are ready than it saw: libevent asks the kernel for some at a time, the oldest first.
-                if served >= Self.servedOfBusyTurn { PressingSet.shared.dispatch() }
+                if served >= Self.servedOfBusyTurn { ReadingSet.pressing.dispatch() }
                 endTurn()
             }
         }
@@ -128,14 +128,14 @@ public protocol TurnEnding: AnyObject {
         post {}
     }
 
-    /// A descriptor or a timer was served, and nothing of it is under way any more.
+    /// Descriptors or timers were served, and nothing of them is under way any more.
     ///
     /// Thousands may be ready at once. What presses does not wait for all of them, and what was caused so far is done and sent before more
     /// is begun.
-    @NetLoop func countServed() {
-        served += 1
+    @NetLoop func countServed(_ count: Int = 1) {
+        served += count
         guard served >= Self.servedOfOneTurn else { return }
-        PressingSet.shared.dispatch()
+        ReadingSet.pressing.dispatch()
         endTurn()
     }
 
@@ -185,7 +185,7 @@ public protocol TurnEnding: AnyObject {
     private static let workOfOneTurn = 10_000
     /// A millisecond or two of requests: the batches for the core are large enough, and what thousands of connections need at once stays in
     /// the processor's caches: answers, and their buffers in the kernel.
-    private static let servedOfOneTurn = 128
+    static let servedOfOneTurn = 128
     private static let servedOfBusyTurn = 32
 
     @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
