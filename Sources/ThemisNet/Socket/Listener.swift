@@ -89,7 +89,9 @@ public import ThemisTelemetry
         return ThemisError(.addressInUse, "\(address.text) is in use\(holder); stop it or choose another port")
     }
 
-    private static let backlog: Int32 = 1_024
+    /// As many as the kernel keeps by default. Thousands of clients may come at once, when a peer of this process has died; whoever finds the
+    /// queue full tries again only after a second.
+    private static let backlog: Int32 = 4_096
     private static let restMilliseconds = 100
 }
 
