@@ -89,7 +89,7 @@ public import ThemisTelemetry
         return ThemisError(.addressInUse, "\(address.text) is in use\(holder); stop it or choose another port")
     }
 
-    /// As many as the kernel keeps by default. Thousands of clients may come at once, when a peer of this process has died; whoever finds the
+    /// As many as the kernel keeps by default. Thousands of clients may come at once, when a peer of this process has died; who finds the
     /// queue full tries again only after a second.
     private static let backlog: Int32 = 4_096
     private static let restMilliseconds = 100
