@@ -72,11 +72,11 @@ public enum ChangefeedRoutes {
         if exchange.head.method == .head { return exchange.respondEventStreamHead() }
         // Once more: the core was asked meanwhile.
         try feed.admit()
-        let connection = try exchange.beginEventStream(owner: StreamRecipient.shared)
+        let start = try exchange.beginEventStream()
         let subscriber = feed.subscribe(
-            connection, query.subscription, position: position, epoch: query.epoch, maxSeconds: query.maxSeconds)
-        connection.owner = subscriber
-        guard connection.isOpen else { return subscriber.abort() }
+            query.subscription, position: position, epoch: query.epoch, maxSeconds: query.maxSeconds
+        ) { Subscriber($0, start) }
+        guard subscriber.isOpen else { return subscriber.abort() }
         feed.greet(subscriber)
     }
 

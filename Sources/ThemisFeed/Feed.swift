@@ -14,15 +14,12 @@ public import ThemisTelemetry
     private let counters: FeedCounters
     private(set) var ring: FeedRing
     /// The epoch of the core's history; empty until the core was reached.
-    public private(set) var epoch = "" {
-        didSet { if epoch != epochName.text { epochName = EpochName(epoch) } }
-    }
-    private var epochName = EpochName("")
+    public private(set) var epoch = ""
     /// The oldest sequence that the core still holds.
     public internal(set) var oldest: SequenceNumber = 0
     private var subscribers: [Subscriber] = []
     /// What the newest subscriber wants: most want the same, and share it.
-    private var wanted: SharedSubscription?
+    private var newest: SharedSubscription?
     private var follower: Task<Void, Never>?
     private var isStarted = false
     private var rest: LoopTimer?
@@ -268,15 +265,17 @@ public import ThemisTelemetry
     }
 
     /// Opens a stream that goes on from `position` of `wanted`; nil means the newest record, an empty epoch the current one.
+    /// `make` gives the subscriber its connection.
     func subscribe(
-        _ sink: any EventSink, _ subscription: Subscription, position: SequenceNumber?, epoch wanted: String, maxSeconds: Int?
+        _ subscription: Subscription, position: SequenceNumber?, epoch wanted: String, maxSeconds: Int?,
+        make: @NetLoop (Subscriber.Beginning) -> Subscriber
     ) -> Subscriber {
         let lifetime = Int64(maxSeconds ?? options.rotationSeconds) * 1_000
         let jitter = maxSeconds == nil ? Int64(random.next() % UInt64(max(1, lifetime * 2 / 5))) - lifetime / 5 : 0
         let start = Subscriber.Place(epoch: position == nil || wanted.isEmpty ? epoch : wanted, position: position ?? ring.latest)
-        let subscriber = Subscriber(
-            sink: sink, wanted: shared(subscription, from: start), position: start.position, epoch: name(of: start.epoch),
-            startsAtNewest: position == nil, now: now, expires: now + lifetime + jitter)
+        let shared = shared(
+            subscription, epoch: start.epoch, startsAtNewest: position == nil, start: subscription.passedOrdinal > 0 ? start : nil)
+        let subscriber = make(.init(shared: shared, position: start.position, now: now, expires: now + lifetime + jitter))
         subscriber.index = subscribers.count
         subscribers.append(subscriber)
         counters.subscribers.set(Double(subscribers.count))
@@ -284,16 +283,15 @@ public import ThemisTelemetry
         return subscriber
     }
 
-    private func shared(_ subscription: Subscription, from start: Subscriber.Place) -> SharedSubscription {
-        if subscription.passedOrdinal > 0 { return SharedSubscription(subscription, feed: self, start: start) }
-        if let wanted, wanted.value == subscription { return wanted }
-        let made = SharedSubscription(subscription, feed: self)
-        wanted = made
+    /// What the newest subscriber has too, if that is the same.
+    func shared(_ subscription: Subscription, epoch: String, startsAtNewest: Bool, start: Subscriber.Place?) -> SharedSubscription {
+        if start == nil, let newest, newest.value == subscription, newest.epoch == epoch, newest.startsAtNewest == startsAtNewest {
+            return newest
+        }
+        let made = SharedSubscription(subscription, feed: self, epoch: epoch, startsAtNewest: startsAtNewest, start: start)
+        if start == nil { newest = made }
         return made
     }
-
-    /// The name of an epoch, shared by all who are in the current one.
-    func name(of epoch: String) -> EpochName { epoch == epochName.text ? epochName : EpochName(epoch) }
 
     /// Says hello, and serves what the subscriber lacks.
     func greet(_ subscriber: Subscriber) {

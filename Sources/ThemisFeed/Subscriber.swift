@@ -5,9 +5,9 @@ import ThemisRPC
 /// One open event stream: a cursor, not a queue.
 ///
 /// What it lacks lies in the ring or in the core; its own memory is this object, and at most the rest of one block (shared with the ring).
-/// Ten thousand of them idle in a process, in 88 bytes each: what only a slow one needs lies in `Arrears`, what many have in common in
-/// `SharedSubscription`.
-@NetLoop final class Subscriber {
+/// Ten thousand of them idle in a process, in 72 bytes each, the socket included: what only a slow one needs lies in `Arrears`, what many
+/// have in common in `SharedSubscription`.
+@NetLoop class Subscriber: EventStreamSocket {
     /// What a subscriber waits for.
     enum State: UInt8 {
         /// For the next record, or for a page from the core while `readBack` runs.
@@ -24,48 +24,59 @@ import ThemisRPC
         var blockedSince: Int64 = 0
         var readBack: Task<Void, Never>?
         var drainWaiter: CheckedContinuation<Void, Never>?
+        /// Whether the last frame is among what is pending.
+        var isEnding = false
+
+        var isNeeded: Bool { !pending.isEmpty || readBack != nil || drainWaiter != nil || isEnding }
     }
 
-    private let wanted: SharedSubscription
-    private let sink: any EventSink
-    private var feed: Feed { wanted.feed }
+    /// Where and how a subscriber begins.
+    struct Beginning {
+        let shared: SharedSubscription
+        let position: SequenceNumber
+        let now: Int64
+        let expires: Int64
+    }
+
+    // In this order they leave no gaps, neither between each other nor behind the socket.
+    private(set) final var state = State.live
+    /// Whether the client knows a smaller position, by an id, than the one that the filter has passed.
+    private var isUntold = false
+    private var number: Int32 = 0
+    private var shared: SharedSubscription
     private var arrears: Arrears?
     /// The last sequence that was handed on, or passed over by the filter.
-    private(set) var position: SequenceNumber
-    /// The epoch that `position` counts in; empty until the core was reached.
-    var epoch: String { epochName.text }
-    private var epochName: EpochName
-    /// The last position that the client knows by an id.
-    private var told: SequenceNumber
+    private(set) final var position: SequenceNumber
     private var nextHeartbeat: NearTime
     private let expires: NearTime
-    private var slot: Int32 = 0
-    /// Whether the client asked for what comes next, whatever came before.
-    let startsAtNewest: Bool
-    private var isEnding = false
-    private(set) var state = State.live
-    /// Where the feed keeps this subscriber.
-    var index: Int {
-        get { Int(slot) }
-        set { slot = Int32(newValue) }
+
+    /// A subscriber whose connection is `start`; without one it has none, as in tests.
+    init(_ beginning: Beginning, _ start: EventStreamStart?) {
+        shared = beginning.shared
+        position = beginning.position
+        nextHeartbeat = NearTime(beginning.now + beginning.shared.value.heartbeatMilliseconds)
+        expires = NearTime(beginning.expires)
+        super.init(start)
     }
 
-    init(
-        sink: any EventSink, wanted: SharedSubscription, position: SequenceNumber, epoch: EpochName,
-        startsAtNewest: Bool, now: Int64, expires: Int64
-    ) {
-        self.sink = sink
-        self.wanted = wanted
-        self.position = position
-        epochName = epoch
-        self.startsAtNewest = startsAtNewest
-        told = position
-        nextHeartbeat = NearTime(now + wanted.value.heartbeatMilliseconds)
-        self.expires = NearTime(expires)
-    }
+    override final func becameWritable() { writable() }
 
+    override final func closed() { abort() }
+
+    private var feed: Feed { shared.feed }
     /// What it wants.
-    var subscription: Subscription { wanted.value }
+    final var subscription: Subscription { shared.value }
+    /// The epoch that `position` counts in; empty until the core was reached.
+    final var epoch: String { shared.epoch }
+    /// Whether the client asked for what comes next, whatever came before.
+    final var startsAtNewest: Bool { shared.startsAtNewest }
+    /// Where the feed keeps this subscriber.
+    final var index: Int {
+        get { Int(number) }
+        set { number = Int32(newValue) }
+    }
+
+    private var isEnding: Bool { arrears?.isEnding ?? false }
 
     /// What the kernel has not taken yet.
     private var pending: ArraySlice<UInt8> {
@@ -84,24 +95,23 @@ import ThemisRPC
 
     /// Lets go of what a subscriber that keeps up does not need.
     private func settle() {
-        guard let arrears, arrears.pending.isEmpty, arrears.readBack == nil, arrears.drainWaiter == nil else { return }
-        self.arrears = nil
+        if arrears?.isNeeded == false { arrears = nil }
     }
 
     /// The id of the position.
-    var identifier: EventIdentifier {
+    final var identifier: EventIdentifier {
         EventIdentifier(epoch: epoch, sequence: position, ordinal: isAtStart ? subscription.passedOrdinal : 0)
     }
 
     /// Sends `frames` behind what is pending, whatever the position.
-    func push(_ frames: [UInt8]) {
+    final func push(_ frames: [UInt8]) {
         guard state != .closed else { return }
         pending = pending.isEmpty ? frames[...] : ArraySlice(pending + frames)
         flush()
     }
 
     /// Sends what the ring holds behind the position, or starts to read back what it does not hold.
-    func serve() {
+    final func serve() {
         guard state == .live, readBack == nil, !isEnding, isBehind else { return }
         if needsCore { return startReadBack() }
         if subscription.isPlain { servePlain() } else { serveChosen() }
@@ -115,12 +125,12 @@ import ThemisRPC
 
     private func servePlain() {
         while state == .live, let (bytes, last) = feed.ring.frames(after: position) {
-            let sent = sink.send(bytes)
+            let sent = send(bytes)
             touch()
             feed.countEvents(Int(last - position))
             // What the kernel did not take shares the ring's memory and goes first: the position counts it as sent.
             position = last
-            told = last
+            isUntold = false
             if sent < bytes.count {
                 pending = bytes.dropFirst(sent)
                 block()
@@ -135,9 +145,9 @@ import ThemisRPC
             while position < feed.ring.latest, out.count < FeedRing.blockBytes {
                 position += 1
                 let change = feed.ring.change(position)
-                guard subscription.wants(change) else { continue }
+                isUntold = !subscription.wants(change)
+                if isUntold { continue }
                 events += 1
-                told = position
                 if subscription.format == .standard {
                     out.append(contentsOf: feed.ring.frame(position))
                 } else {
@@ -150,18 +160,18 @@ import ThemisRPC
     }
 
     /// The kernel takes bytes again.
-    func writable() {
+    final func writable() {
         guard state == .blocked else { return }
         state = .live
         flush()
         guard state == .live else { return }
-        if isEnding { return close() }
+        if isEnding { return conclude() }
         if readBack == nil { serve() } else { wakeReadBack() }
     }
 
     private func flush() {
         guard state != .blocked, !pending.isEmpty else { return }
-        let sent = sink.send(pending)
+        let sent = send(pending)
         touch()
         pending = sent == pending.count ? [] : pending.dropFirst(sent)
         if !pending.isEmpty { block() } else { settle() }
@@ -183,9 +193,9 @@ import ThemisRPC
         let position: SequenceNumber
     }
 
-    var place: Place { Place(epoch: epoch, position: position) }
+    final var place: Place { Place(epoch: epoch, position: position) }
 
-    private var isAtStart: Bool { wanted.start.map { $0 == place } ?? false }
+    private var isAtStart: Bool { shared.start.map { $0 == place } ?? false }
 
     private func startReadBack() {
         feed.countReadBack()
@@ -227,8 +237,13 @@ import ThemisRPC
                 if out.count >= FeedRing.blockBytes, change.ordinal == 0 { break }
             }
             feed.countEvents(next - start)
-            if next > start { told = max(told, page.changes[next - 1].sequence) }
+            let before = position
             position = max(position, next < page.changes.count ? page.changes[next - 1].sequence : page.nextAfter)
+            if next > start, page.changes[next - 1].sequence == position {
+                isUntold = false
+            } else if position != before {
+                isUntold = true
+            }
             let reached = place
             if !out.isEmpty { push(out) }
             guard next < page.changes.count else { return }
@@ -263,14 +278,14 @@ import ThemisRPC
     // MARK: What the feed tells
 
     /// Gives a subscriber that came before the core was reached its place, or moves it after a loss that was told.
-    func place(epoch: String, position: SequenceNumber) {
-        epochName = feed.name(of: epoch)
+    final func place(epoch: String, position: SequenceNumber) {
+        shared = shared.moved(to: epoch)
         self.position = position
-        told = position
+        isUntold = false
     }
 
     /// Says in the stream that records are missing, then goes on at `position`.
-    func gap(reason: String, epoch: String, position: SequenceNumber, oldest: SequenceNumber, latest: SequenceNumber) {
+    final func gap(reason: String, epoch: String, position: SequenceNumber, oldest: SequenceNumber, latest: SequenceNumber) {
         guard state != .closed else { return }
         let before = self.position
         place(epoch: epoch, position: position)
@@ -284,7 +299,7 @@ import ThemisRPC
     }
 
     /// Called a few times a second: heartbeats, bookmarks, rotation, stalled readers.
-    func tick(_ now: Int64) {
+    final func tick(_ now: Int64) {
         switch state {
         case .closed: return
         case .blocked:
@@ -300,8 +315,8 @@ import ThemisRPC
         if expires.hasCome(now) { return end(reason: "rotation", retryMilliseconds: feed.retryMilliseconds()) }
         guard nextHeartbeat.hasCome(now) else { return }
         feed.countHeartbeat()
-        if told != position, !epoch.isEmpty {
-            told = position
+        if isUntold, !epoch.isEmpty {
+            isUntold = false
             push(FeedFrame.bookmark(identifier))
         } else {
             push(FeedFrame.heartbeat)
@@ -309,9 +324,9 @@ import ThemisRPC
     }
 
     /// Ends the stream in order: why, and where to go on.
-    func end(reason: String, retryMilliseconds: Int) {
+    final func end(reason: String, retryMilliseconds: Int) {
         guard state != .closed, !isEnding else { return }
-        isEnding = true
+        inArrears.isEnding = true
         let identifier = epoch.isEmpty ? nil : identifier
         // A blocked stream still owes the rest of a frame; the end goes behind it.
         push(
@@ -319,13 +334,13 @@ import ThemisRPC
                 + FeedFrame.event("end", id: identifier) { out in
                     out.append(contentsOf: #"{"reason":"\#(reason)","resume":"\#(identifier?.text ?? "")"}"#.utf8)
                 })
-        if state != .blocked { close() }
+        if state != .blocked { conclude() }
     }
 
-    private func close() {
+    private func conclude() {
         guard state != .closed else { return }
         leave()
-        sink.finish()
+        finish()
     }
 
     private func leave() {
@@ -342,9 +357,9 @@ import ThemisRPC
     }
 
     /// The connection is gone, or must go.
-    func abort() {
+    final func abort() {
         guard state != .closed else { return }
         leave()
-        sink.abort()
+        close()
     }
 }

@@ -6,21 +6,25 @@ import ThemisRPC
 @NetLoop final class SharedSubscription {
     let value: Subscription
     unowned let feed: Feed
+    /// The epoch that positions count in; empty until the core was reached.
+    let epoch: String
+    /// Whether the client asked for what comes next, whatever came before.
+    let startsAtNewest: Bool
     /// Where the one reader went on whose subscription tells what it has passed there; nil for all others.
     let start: Subscriber.Place?
 
-    init(_ value: Subscription, feed: Feed, start: Subscriber.Place? = nil) {
+    init(_ value: Subscription, feed: Feed, epoch: String, startsAtNewest: Bool, start: Subscriber.Place?) {
         self.value = value
         self.feed = feed
+        self.epoch = epoch
+        self.startsAtNewest = startsAtNewest
         self.start = start
     }
-}
 
-/// The name of an epoch, of which many subscribers hold the same.
-final class EpochName: Sendable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
+    /// The same in another epoch.
+    func moved(to epoch: String) -> SharedSubscription {
+        epoch == self.epoch ? self : feed.shared(value, epoch: epoch, startsAtNewest: startsAtNewest, start: start)
+    }
 }
 
 /// A time of the monotonic clock, in milliseconds, within 24 days of the moment at which it is looked at.

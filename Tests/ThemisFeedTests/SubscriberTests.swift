@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import ThemisBase
 import ThemisNet
@@ -8,7 +9,7 @@ import ThemisTestKit
 @testable import ThemisFeed
 
 /// A connection that takes as many bytes as the test allows.
-@NetLoop final class SlowSink: EventSink {
+@NetLoop final class SlowSink {
     var received: [UInt8] = []
     var allowance = Int.max
     var isFinished = false
@@ -31,6 +32,28 @@ import ThemisTestKit
         }
     }
     var text: String { String(decoding: received, as: UTF8.self) }
+}
+
+/// A subscriber with a slow sink in the place of a socket.
+@NetLoop private final class SlowSubscriber: Subscriber {
+    private let sink: SlowSink
+
+    init(_ beginning: Beginning, _ sink: SlowSink) {
+        self.sink = sink
+        super.init(beginning, nil)
+    }
+
+    override func send(_ bytes: ArraySlice<UInt8>) -> Int { sink.send(bytes) }
+    override func finish() { sink.finish() }
+    override func close() { sink.abort() }
+}
+
+extension Feed {
+    @NetLoop func subscribe(
+        _ sink: SlowSink, _ subscription: Subscription, position: SequenceNumber?, epoch: String, maxSeconds: Int?
+    ) -> Subscriber {
+        subscribe(subscription, position: position, epoch: epoch, maxSeconds: maxSeconds) { SlowSubscriber($0, sink) }
+    }
 }
 
 extension String {
@@ -177,6 +200,22 @@ extension String {
             subscriber.tick(feed.now)
             #expect(sink.isAborted)
             #expect(feed.subscriberCount == 0)
+        }
+    }
+
+    /// Bytes that the allocator has reserved for `object`. Its sizes are 56, 72, 88 and so on.
+    private static func allocatedBytes(of object: AnyObject) -> Int {
+        typealias Size = @convention(c) (UnsafeMutableRawPointer?) -> Int
+        guard let symbol = unsafe dlsym(dlopen(nil, RTLD_NOW), "malloc_usable_size") else { return 0 }
+        return unsafe unsafeBitCast(symbol, to: Size.self)(Unmanaged.passUnretained(object).toOpaque())
+    }
+
+    @Test func `an idle subscriber, its socket included, is one object of 72 bytes`() async throws {
+        try await NetLoop.run {
+            let feed = try Self.makeFeed(ManualTime())
+            feed.absorb(Self.page(1...5))
+            let subscriber = feed.subscribe(Subscription(), position: nil, epoch: "", maxSeconds: nil) { Subscriber($0, nil) }
+            #expect(Self.allocatedBytes(of: subscriber) == 72)
         }
     }
 }

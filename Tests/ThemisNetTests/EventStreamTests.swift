@@ -4,7 +4,7 @@ import ThemisNet
 import ThemisTestKit
 
 /// One subscriber that sends `source` from its own position.
-@NetLoop private final class Subscriber: EventStreamOwner {
+@NetLoop private final class Subscriber {
     var stream: EventStreamSocket?
     var source: [UInt8] = []
     var position = 0
@@ -16,8 +16,19 @@ import ThemisTestKit
         position += stream.send(Array(source[position...]))
         if position < source.count { stalls += 1 }
     }
-    func becameWritable(_ stream: EventStreamSocket) { pump() }
-    func closed(_ stream: EventStreamSocket) { closings += 1 }
+}
+
+/// The stream of a subscriber.
+@NetLoop private final class SubscriberStream: EventStreamSocket {
+    private let subscriber: Subscriber
+
+    init(_ start: EventStreamStart, _ subscriber: Subscriber) {
+        self.subscriber = subscriber
+        super.init(start)
+    }
+
+    override func becameWritable() { subscriber.pump() }
+    override func closed() { subscriber.closings += 1 }
 }
 
 @Suite struct EventStreamTests {
@@ -26,7 +37,7 @@ import ThemisTestKit
     @NetLoop private static func fixture(_ subscriber: Subscriber) throws -> ServerFixture {
         try ServerFixture(more: [
             Route(.get, "/events", .streamOut, scope: nil, summary: "Streams events.") { exchange in
-                subscriber.stream = try exchange.beginEventStream(owner: subscriber)
+                subscriber.stream = SubscriberStream(try exchange.beginEventStream(), subscriber)
                 subscriber.pump()
             }
         ])

@@ -2,47 +2,53 @@ import CLinux
 import Glibc
 public import ThemisBase
 
-/// What an event stream tells its owner. Called on the loop.
-public protocol EventStreamOwner: AnyObject {
-    /// The kernel takes bytes again after `send` had accepted fewer than it was given.
-    @NetLoop func becameWritable(_ stream: EventStreamSocket)
-    /// The reader has gone, or `close` was called. Called exactly once, never from within `send` or `close`.
-    @NetLoop func closed(_ stream: EventStreamSocket)
+/// The connection of an event stream, between the end of its request and its first frame. Closed when it is dropped before.
+public struct EventStreamStart {
+    fileprivate let socket: OwnedDescriptor
+    fileprivate let pending: [UInt8]
+    fileprivate let isChunking: Bool
+    fileprivate let server: HTTPServer
 }
 
-/// The socket of a subscriber after its HTTP request is over: no parser, no buffers, about 100 bytes of memory.
+/// The socket of a subscriber after its HTTP request is over: no parser, no buffers, 34 bytes of memory.
 ///
-/// The owner keeps the position in its own data and gives `send` what follows; what is not accepted is offered again by the
-/// owner. The loop keeps an open stream; the stream keeps its owner until it has closed.
-@NetLoop public final class EventStreamSocket: EpollMember {
-    /// Who writes to the stream; gone once it has closed.
-    public var owner: (any EventStreamOwner)?
-    /// What only a full kernel leaves behind.
+/// The subclass adds whose stream it is, in the same object. It keeps the position and gives `send` what follows; what is not accepted is
+/// offered again by the subclass. The loop keeps an open stream.
+@NetLoop open class EventStreamSocket: EpollMember {
+    /// What a stream has that is not idle.
     private var rest: Rest?
     private var descriptor: Int32
-    /// Payload bytes that the chunk already begun still lacks.
-    private var owed: Int32 = 0
     /// Its place in the set of all streams.
     private var slot: UInt32 = .max
     /// The number of its server.
     private let host: UInt16
-    private let isChunking: Bool
-    private var isBlocked = false
 
-    /// Bytes between two payloads that the kernel has not taken, and the end that waits for them.
+    /// What only a full kernel leaves behind, and a client of HTTP/1.0.
     private final class Rest {
+        /// Bytes between two payloads that the kernel has not taken.
         var pending: [UInt8] = []
+        /// Payload bytes that the chunk already begun still lacks.
+        var owed = 0
+        var isBlocked = false
+        /// Whether the end waits for a full kernel.
         var linger: LoopTimer?
+        var isChunking = true
+
+        var isNeeded: Bool { !pending.isEmpty || owed > 0 || isBlocked || linger != nil || !isChunking }
     }
 
-    init(descriptor: Int32, pending: [UInt8], isChunking: Bool, server: HTTPServer, owner: any EventStreamOwner) {
-        self.descriptor = descriptor
-        self.isChunking = isChunking
-        host = EventStreamHosts.enter(server)
-        self.owner = owner
+    /// The stream that goes on where `start` is; without one it has never been open.
+    public init(_ start: EventStreamStart?) {
+        guard let start else {
+            (descriptor, host) = (-1, .max)
+            return
+        }
+        descriptor = start.socket.take()
+        host = EventStreamHosts.enter(start.server)
         // Without a bound the kernel holds megabytes for each sleeping reader before it says that it is full.
         themis_send_buffer(descriptor, Int32(Limits.eventStreamSendBytes))
-        if !pending.isEmpty { inRest.pending = pending }
+        if !start.isChunking { change { $0.isChunking = false } }
+        if !start.pending.isEmpty { pending = start.pending }
         if let slot = EventStreamSet.shared.add(self, descriptor: descriptor) {
             self.slot = slot
             _ = sendPending()
@@ -51,40 +57,52 @@ public protocol EventStreamOwner: AnyObject {
         }
     }
 
+    /// Notes what is not as with an idle stream. Memory for it is there only while there is something to note.
+    private func change(_ body: (Rest) -> Void) {
+        let rest = self.rest ?? Rest()
+        body(rest)
+        self.rest = rest.isNeeded ? rest : nil
+    }
+
     private var isFinishing: Bool { rest?.linger != nil }
+
+    private var isChunking: Bool { rest?.isChunking ?? true }
+
+    private var isBlocked: Bool {
+        get { rest?.isBlocked ?? false }
+        set { if newValue != isBlocked { change { $0.isBlocked = newValue } } }
+    }
+
+    private var owed: Int {
+        get { rest?.owed ?? 0 }
+        set { if newValue != owed { change { $0.owed = newValue } } }
+    }
 
     private var pending: [UInt8] {
         get { rest?.pending ?? [] }
-        set {
-            if !newValue.isEmpty {
-                inRest.pending = newValue
-            } else if isFinishing {
-                rest?.pending = []
-            } else {
-                rest = nil
-            }
-        }
+        set { if rest != nil || !newValue.isEmpty { change { $0.pending = newValue } } }
     }
 
-    private var inRest: Rest {
-        if let rest { return rest }
-        let new = Rest()
-        rest = new
-        return new
-    }
+    // MARK: For the subclass
+
+    /// The kernel takes bytes again after `send` had accepted fewer than it was given. Called on the loop.
+    open func becameWritable() {}
+
+    /// The reader has gone, or `close` was called. Called exactly once, never from within `send` or `close`.
+    open func closed() {}
 
     deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
 
     /// Whether it can still be written to.
-    public var isOpen: Bool { descriptor >= 0 }
+    public final var isOpen: Bool { descriptor >= 0 }
 
     /// Whether bytes that were announced are still owed: the next `send` must begin with exactly what was not accepted.
-    public var isWithinChunk: Bool { owed > 0 }
+    public final var isWithinChunk: Bool { owed > 0 }
 
     /// Gives `bytes` to the kernel.
     ///
     /// - Returns: how many were accepted, from the front. With fewer than all, `becameWritable` follows.
-    public func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+    public final func send(_ bytes: UnsafeRawBufferPointer) -> Int {
         var accepted = 0
         while isOpen, !isFinishing, !isBlocked, accepted < bytes.count, sendPending() {
             let taken = unsafe sendChunk(UnsafeRawBufferPointer(rebasing: bytes[accepted...]))
@@ -94,53 +112,53 @@ public protocol EventStreamOwner: AnyObject {
     }
 
     /// `send` for a part of an array, which is not copied.
-    public func send(_ bytes: ArraySlice<UInt8>) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+    open func send(_ bytes: ArraySlice<UInt8>) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 
     /// `send` for an array.
-    public func send(_ bytes: [UInt8]) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+    public final func send(_ bytes: [UInt8]) -> Int { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 
     /// Ends the stream in order, when nothing is owed, and closes. The last bytes wait for a full kernel for a moment.
-    public func finish() {
+    open func finish() {
         guard isOpen, !isFinishing else { return }
         guard isChunking, owed == 0 else { return close() }
         pending += Array("0\r\n\r\n".utf8)
         if sendPending() { return close() }
         let timer = LoopTimer { [weak self] in self?.close() }
         timer.schedule(milliseconds: Limits.lingerMilliseconds)
-        inRest.linger = timer
+        change { $0.linger = timer }
     }
 
     /// Closes at once.
-    public func close() {
+    open func close() {
         guard isOpen else { return }
         EventStreamSet.shared.remove(slot, self)
         _ = Glibc.close(descriptor)
         descriptor = -1
         rest = nil
         EventStreamHosts.leave(host)
-        guard let owner else { return }
-        self.owner = nil
-        NetLoop.later { owner.closed(self) }
+        NetLoop.later { self.closed() }
     }
 
     /// One chunk, or the rest of one. Returns the payload bytes accepted.
     private func sendChunk(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard isChunking else { return max(0, unsafe write(prefix: [], bytes, suffix: [])) }
-        let isNew = owed == 0
+        let before = owed
+        let isNew = before == 0
         let prefix = isNew ? Array((String(bytes.count, radix: 16) + "\r\n").utf8) : []
-        let payload = unsafe isNew ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(owed)))
-        let isWhole = isNew || payload.count == Int(owed)
+        let payload = unsafe isNew ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(before))
+        let isWhole = isNew || payload.count == before
         let suffix: [UInt8] = isWhole ? [0x0D, 0x0A] : []
         let sent = unsafe write(prefix: prefix, payload, suffix: suffix)
         guard sent > 0 else { return 0 }
-        if isNew { owed = Int32(clamping: payload.count) }
         guard sent >= prefix.count else {
+            owed = payload.count
             pending = Array(prefix[sent...])
             return 0
         }
         let taken = min(sent - prefix.count, payload.count)
-        owed -= Int32(clamping: taken)
-        if taken == payload.count, owed == 0 { pending = Array(suffix[(sent - prefix.count - taken)...]) }
+        // Noted once: nearly always nothing is owed, before or after.
+        owed = (isNew ? payload.count : before) - taken
+        if taken == payload.count, isWhole { pending = Array(suffix[(sent - prefix.count - taken)...]) }
         return taken
     }
 
@@ -167,7 +185,7 @@ public protocol EventStreamOwner: AnyObject {
         if !EventStreamSet.shared.watch(slot, descriptor: descriptor, writable: true) { close() }
     }
 
-    func becameReady(_ state: UInt8) {
+    final func becameReady(_ state: UInt8) {
         if state & 4 != 0 { return close() }
         if state & 1 != 0 { discardInput() }
         guard isOpen, state & 2 != 0, isBlocked else { return }
@@ -175,7 +193,7 @@ public protocol EventStreamOwner: AnyObject {
         guard sendPending() else { return }
         if isFinishing { return close() }
         _ = EventStreamSet.shared.watch(slot, descriptor: descriptor, writable: false)
-        owner?.becameWritable(self)
+        becameWritable()
     }
 
     /// A subscriber has nothing to say; what it says is not kept.
@@ -220,13 +238,13 @@ extension HTTPExchange {
         end()
     }
 
-    /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, `owner` gets a
-    /// small socket to write frames to. Never compressed. A client of HTTP/1.0 sees the end by the closing.
+    /// Turns the exchange into an event stream: the head is sent, the connection's parser and buffers are freed, and an
+    /// `EventStreamSocket` goes on where the request ends. Never compressed. A client of HTTP/1.0 sees the end by the closing.
     ///
     /// - Throws: `cancelled` when the client went away already.
     public func beginEventStream(
-        headers: [(name: String, value: String)] = [], owner: any EventStreamOwner
-    ) throws(ThemisError) -> EventStreamSocket {
+        headers: [(name: String, value: String)] = []
+    ) throws(ThemisError) -> EventStreamStart {
         guard !hasAnswered, let connection else { throw ThemisError(.cancelled, "the client went away") }
         precondition(head.method != .head, "an answer to HEAD has no body: respondEventStreamHead")
         let isChunking = !head.isHTTP10
@@ -238,7 +256,7 @@ extension HTTPExchange {
         connection.stream.write { answerHead.write(to: &$0) }
         guard let taken = connection.detach() else { throw ThemisError(.cancelled, "the client went away") }
         becameDetached(status: 200)
-        return EventStreamSocket(
-            descriptor: taken.descriptor, pending: taken.pending, isChunking: isChunking, server: server, owner: owner)
+        return EventStreamStart(
+            socket: OwnedDescriptor(taken.descriptor), pending: taken.pending, isChunking: isChunking, server: server)
     }
 }
