@@ -6,11 +6,12 @@ import ThemisRPC
 public enum ChangefeedRoutes {
     /// The rows over `feed`. `isEnabled` is asked for each request: the feature is switched while the process runs.
     public static func routes(_ feed: Feed, isEnabled: @escaping @Sendable @NetLoop () -> Bool) -> [Route] {
+        @NetLoop func requireFeature() throws(ThemisError) {
+            guard isEnabled() else { throw ThemisError(.featureDisabled, "the changefeed is off: set features.cdc to true") }
+        }
         func guarded(_ body: @escaping @Sendable @NetLoop (Feed, HTTPExchange) async throws -> Void) -> HTTPHandler {
             { exchange in
-                guard isEnabled() else {
-                    throw ThemisError(.featureDisabled, "the changefeed is off: set features.cdc to true")
-                }
+                try requireFeature()
                 try await body(feed, exchange)
             }
         }
@@ -18,9 +19,13 @@ public enum ChangefeedRoutes {
             Route(
                 .get, "/changefeed", .wait, scope: .cdcRead, parameters: ChangefeedQuery.pageNames,
                 summary: "A page of change records after a position; waits for the next commit on request.", handler: guarded(page)),
-            Route(
+            .direct(
                 .get, "/changefeed/stream", .streamOut, scope: .cdcRead, parameters: ChangefeedQuery.streamNames,
-                summary: "Change records as server-sent events, from a position on without an end.", handler: guarded(stream)),
+                summary: "Change records as server-sent events, from a position on without an end."
+            ) { (exchange) throws(ThemisError) in
+                try requireFeature()
+                try stream(feed, exchange)
+            },
             Route(
                 .get, "/changefeed/stats", scope: .cdcRead, summary: "Positions, size and age of the change log, and its subscribers.",
                 handler: guarded(stats)),
@@ -63,18 +68,37 @@ public enum ChangefeedRoutes {
 
     // MARK: Streams
 
-    @NetLoop private static func stream(_ feed: Feed, _ exchange: HTTPExchange) async throws {
+    /// Thousands come at once when a process has gone, and wait together for the newest position: without a task, which would take four
+    /// kilobytes for each. Only what the core must be asked for has one.
+    @NetLoop private static func stream(_ feed: Feed, _ exchange: HTTPExchange) throws(ThemisError) {
         let query = try ChangefeedQuery({ exchange.queryParameter($0) }, lastEventID: exchange.head.fields["last-event-id"])
         try feed.admit()
-        if query.subscription.format.includesOldValue { try await feed.requireOldValues(of: query.subscription.filter.table) }
-        await feed.awaitNewest()
-        let position = try await feed.provedPosition(query.position, epoch: query.epoch)
+        guard !query.subscription.format.includesOldValue else {
+            return exchange.continueAsTask { exchange in
+                try await feed.requireOldValues(of: query.subscription.filter.table)
+                await feed.awaitNewest()
+                try await feed.prove(query.position, epoch: query.epoch)
+                try begin(query, feed, exchange)
+            }
+        }
+        feed.whenNewestIsKnown {
+            guard !feed.isUnheardOf(query.position, epoch: query.epoch) else {
+                return exchange.continueAsTask { exchange in
+                    try await feed.prove(query.position, epoch: query.epoch)
+                    try begin(query, feed, exchange)
+                }
+            }
+            do throws(ThemisError) { try begin(query, feed, exchange) } catch { exchange.fail(error) }
+        }
+    }
+
+    @NetLoop private static func begin(_ query: ChangefeedQuery, _ feed: Feed, _ exchange: HTTPExchange) throws(ThemisError) {
         if exchange.head.method == .head { return exchange.respondEventStreamHead() }
-        // Once more: the core was asked meanwhile.
+        // Once more: others came, or the core was asked, meanwhile.
         try feed.admit()
         let start = try exchange.beginEventStream()
         let subscriber = feed.subscribe(
-            query.subscription, position: position, epoch: query.epoch, maxSeconds: query.maxSeconds
+            query.subscription, position: query.position, epoch: query.epoch, maxSeconds: query.maxSeconds
         ) { Subscriber($0, start) }
         guard subscriber.isOpen else { return subscriber.abort() }
         feed.greet(subscriber)

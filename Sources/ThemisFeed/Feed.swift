@@ -24,7 +24,7 @@ public import ThemisTelemetry
     private var isStarted = false
     private var rest: LoopTimer?
     /// Who waits for the newest position of the core.
-    private var newcomers: [CheckedContinuation<Void, Never>] = []
+    private var newcomers: [@NetLoop () -> Void] = []
     private var ticker: LoopTimer?
     private var isDirty = false
     private(set) var isDraining = false
@@ -101,13 +101,16 @@ public import ThemisTelemetry
 
     // MARK: Following
 
-    /// Begins to follow for somebody who is about to wait for records; returns when the newest position is known. A core that is away
-    /// is not waited for.
-    func awaitNewest() async {
+    /// Begins to follow for somebody who is about to wait for records; calls `next` once the newest position is known: at once, or later.
+    /// A core that is away is not waited for.
+    func whenNewestIsKnown(_ next: @escaping @NetLoop () -> Void) {
         startFollowing()
-        guard follower != nil, epoch.isEmpty, client.state.isConnected else { return }
-        await withCheckedContinuation { newcomers.append($0) }
+        guard follower != nil, epoch.isEmpty, client.state.isConnected else { return next() }
+        newcomers.append(next)
     }
+
+    /// The same for a task.
+    func awaitNewest() async { await withCheckedContinuation { known in whenNewestIsKnown { known.resume() } } }
 
     func startFollowing() {
         guard isStarted, !isDraining else { return }
@@ -137,7 +140,8 @@ public import ThemisTelemetry
     private func welcomeNewcomers() {
         let waiting = newcomers
         newcomers = []
-        for newcomer in waiting { newcomer.resume() }
+        // Each in its turn, when what was learned with the position has been taken in.
+        for newcomer in waiting { NetLoop.later(newcomer) }
     }
 
     private func follow() async {

@@ -6,13 +6,19 @@ import ThemisRPC
 extension Feed {
     // MARK: Proofs
 
+    /// Whether a position that a client gave lies beyond all that this process has heard of.
+    func isUnheardOf(_ position: SequenceNumber?, epoch wanted: String) -> Bool {
+        guard let position else { return false }
+        return position > ring.latest && (wanted.isEmpty || wanted == epoch) && !epoch.isEmpty
+    }
+
     /// Proves a position that a client gave, as far as the core can be asked.
     ///
     /// - Throws: `sequence_ahead` for a position that nothing has reached.
-    func provedPosition(_ position: SequenceNumber?, epoch wanted: String) async throws(ThemisError) -> SequenceNumber? {
-        guard let position, position > ring.latest, wanted.isEmpty || wanted == epoch, !epoch.isEmpty else { return position }
+    func prove(_ position: SequenceNumber?, epoch wanted: String) async throws(ThemisError) {
+        guard let position, isUnheardOf(position, epoch: wanted) else { return }
         // Another process may have shown it an instant before this one learns of it.
-        guard let info = try? await client.changesInfo(Self.metadata(milliseconds: 5_000)), position > info.latest else { return position }
+        guard let info = try? await client.changesInfo(Self.metadata(milliseconds: 5_000)), position > info.latest else { return }
         throw ThemisError(
             .sequenceAhead, "position \(position) is beyond the newest record, \(info.latest)",
             members: [("latest_sequence", .number(info.latest)), ("oldest_sequence", .number(info.oldest))])

@@ -57,10 +57,10 @@ public final class Route: Sendable {
 
     /// A row that is answered without a task. Not an initialiser: a closure that does not wait would fit both.
     public static func direct(
-        _ method: HTTPMethod, _ pattern: String, scope: Scopes?, parameters: [String] = [], summary: String,
-        handler: @escaping DirectHandler
+        _ method: HTTPMethod, _ pattern: String, _ routeClass: RouteClass = .unary, scope: Scopes?, parameters: [String] = [],
+        summary: String, handler: @escaping DirectHandler
     ) -> Route {
-        Route(method, pattern, .unary, scope, parameters, summary, .direct(handler))
+        Route(method, pattern, routeClass, scope, parameters, summary, .direct(handler))
     }
 
     private init(
