@@ -17,8 +17,9 @@ line ever measured stands in [benchmarks.tsv](benchmarks.tsv); this page shows t
 OVERLOAD = """
 ## Overload
 
-Durable PUT over HTTP on 4 000 connections, offered at fixed rates; a request that finds every connection busy waits, and its latency
-counts from when it was due. The dashed line is 80 % of the best goodput. How many were refused (503) stands in the notes above.
+Durable PUT over HTTP on 4 000 connections, offered at fixed rates. A connection that is refused (503) rests for its `Retry-After`; a request
+that finds none free waits for 100 ms and is then not sent. Latencies count from when the request was due. Dashed are what was refused and how fast,
+and 80 % of the best goodput.
 
 ![Offered load against goodput and p99](overload.svg)
 """

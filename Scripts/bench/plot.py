@@ -57,16 +57,18 @@ class Plot:
 
 
 def overload(path, capacity, points):
-    """Offered load against goodput and p99: `points` are (share of capacity, goodput, p99 in ms, refused)."""
+    """Offered load against goodput and p99: `points` are (share of capacity, goodput, its p99 in ms, refused, their p99 in ms)."""
     plot = Plot("Durable PUT over HTTP: offered load against goodput and p99", f"offered, × {capacity:.0f}/s", max(p[0] for p in points))
     plot.ticks_x([p[0] for p in points])
-    rates, waits = nice(1.05 * max(p[1] for p in points)), nice(1.05 * max(p[2] for p in points))
-    plot.axis("goodput/s", rates, BLUE)
-    plot.axis("p99 of answered, ms", waits, RED, right=True)
+    rates, waits = nice(1.05 * max(p[1] for p in points)), nice(1.05 * max(max(p[2], p[4]) for p in points))
+    plot.axis("goodput/s (dashed: refused/s)", rates, BLUE)
+    plot.axis("p99, ms (dashed: of refusals)", waits, RED, right=True)
     peak = max(p[1] for p in points)
     plot.line([(0, 0.8 * peak), (max(p[0] for p in points), 0.8 * peak)], rates, GREY, dashed=True, marks=False)
     plot.line([(p[0], p[1]) for p in points], rates, BLUE)
     plot.line([(p[0], p[2]) for p in points], waits, RED)
+    plot.line([(p[0], p[3]) for p in points], rates, BLUE, dashed=True)
+    plot.line([(p[0], p[4]) for p in points], waits, RED, dashed=True)
     plot.write(path)
 
 

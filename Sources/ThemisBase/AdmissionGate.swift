@@ -2,8 +2,9 @@
 ///
 /// Work under way is everything from arrival to answer: waiting for a thread, for the committer, for the disk. When for a whole interval
 /// nothing was answered within the target, the class is congested: from then on only so much is under way as was lately answered in one
-/// target time, and the rest is refused at once, which costs next to nothing. What is taken is answered in about the target time, however
-/// much is offered, and nothing is worked on in vain. Congestion ends when nothing had to be refused for an interval.
+/// target time, and the rest is refused at once, which costs next to nothing; so is what has waited longer than the target before it came
+/// here. What is taken is answered in about the target time, however much is offered, and nothing is worked on in vain. Congestion ends
+/// when nothing had to be refused for an interval.
 ///
 /// A value of the loop's; the caller brings the time, in nanoseconds of the monotonic clock.
 public struct AdmissionGate: Sendable {
@@ -47,17 +48,20 @@ public struct AdmissionGate: Sendable {
     public init(_ bounds: Bounds) { self.bounds = bounds }
 
     /// Takes a piece of `bytes`, or refuses it. What is taken must `end`.
-    public mutating func admit(bytes: Int, nowNanoseconds now: UInt64) -> Bool {
-        guard !refuses(bytes: bytes, nowNanoseconds: now) else { return false }
+    ///
+    /// - Parameter ageNanoseconds: how long it has waited already.
+    public mutating func admit(bytes: Int, ageNanoseconds age: UInt64 = 0, nowNanoseconds now: UInt64) -> Bool {
+        guard !refuses(bytes: bytes, ageNanoseconds: age, nowNanoseconds: now) else { return false }
         underWay += 1
         underWayBytes += bytes
         return true
     }
 
     /// Whether a piece of `bytes` would not be taken now: for work that is refused before all of it has come.
-    public mutating func refuses(bytes: Int, nowNanoseconds now: UInt64) -> Bool {
+    public mutating func refuses(bytes: Int, ageNanoseconds age: UInt64 = 0, nowNanoseconds now: UInt64) -> Bool {
         look(now)
-        guard underWay < limit, underWay == 0 || underWayBytes + bytes <= bounds.capacityBytes else {
+        let isTooOld = isCongested && age > bounds.targetNanoseconds
+        guard !isTooOld, underWay < limit, underWay == 0 || underWayBytes + bytes <= bounds.capacityBytes else {
             refusedNanoseconds = now
             return true
         }

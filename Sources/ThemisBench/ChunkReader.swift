@@ -46,29 +46,40 @@ struct ChunkReader {
 }
 
 /// The least reader of the heads of answers.
-enum AnswerHead {
-    /// Status and length of the head at the front of `bytes`, with the length of its body; nil until it is whole.
-    static func read(_ bytes: UnsafeRawBufferPointer) -> (status: Int, head: Int, body: Int)? {
-        var line = 0
-        var status = 0
-        var body = 0
-        while let end = unsafe bytes[line...].firstIndex(of: 0x0A) {
-            let text = unsafe UnsafeRawBufferPointer(rebasing: bytes[line..<max(line, end - 1)])
-            if unsafe text.isEmpty { return (status, end + 1, body) }
-            if line == 0 {
-                status = unsafe number(text.dropFirst(9).prefix(3))
-            } else if text.count > lengthName.count, unsafe isLength(text) {
-                body = unsafe number(text.dropFirst(lengthName.count).drop { $0 == 0x20 })
+struct AnswerHead {
+    /// The status.
+    var status = 0
+    /// The length of the head.
+    var head = 0
+    /// The length of the body.
+    var body = 0
+    /// What `Retry-After` says.
+    var retryAfterSeconds: Int?
+
+    /// The head at the front of `bytes`; nil until it is whole.
+    static func read(_ bytes: UnsafeRawBufferPointer) -> AnswerHead? {
+        var found = AnswerHead()
+        while let end = unsafe bytes[found.head...].firstIndex(of: 0x0A) {
+            let text = unsafe UnsafeRawBufferPointer(rebasing: bytes[found.head..<max(found.head, end - 1)])
+            if found.head == 0 {
+                found.status = unsafe number(text.dropFirst(9).prefix(3))
+            } else if let length = unsafe field(text, lengthName) {
+                found.body = length
+            } else if found.status == 503, let seconds = unsafe field(text, retryAfterName) {
+                found.retryAfterSeconds = seconds
             }
-            line = end + 1
+            found.head = end + 1
+            if unsafe text.isEmpty { return found }
         }
         return nil
     }
 
     private static let lengthName = Array("content-length:".utf8)
+    private static let retryAfterName = Array("retry-after:".utf8)
 
-    private static func isLength(_ text: UnsafeRawBufferPointer) -> Bool {
-        unsafe zip(text, lengthName).allSatisfy { $0 == $1 || $0 | 0x20 == $1 }
+    private static func field(_ text: UnsafeRawBufferPointer, _ name: [UInt8]) -> Int? {
+        guard text.count > name.count, unsafe zip(text, name).allSatisfy({ $0 == $1 || $0 | 0x20 == $1 }) else { return nil }
+        return unsafe number(text.dropFirst(name.count).drop { $0 == 0x20 })
     }
 
     private static func number(_ digits: Slice<UnsafeRawBufferPointer>) -> Int {

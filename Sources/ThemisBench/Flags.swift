@@ -38,6 +38,11 @@ struct Flags {
         return value
     }
 
+    /// The whole number of `--name`, nil without it.
+    mutating func optionalNumber(_ name: String) throws(ThemisError) -> Int? {
+        optional(name) == nil ? nil : try number(name, 0)
+    }
+
     /// The port of `--port`.
     mutating func port() throws(ThemisError) -> Int {
         let port = try number("port", 0, least: 1)

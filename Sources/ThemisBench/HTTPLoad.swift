@@ -11,6 +11,10 @@ import ThemisNet
         var writes = 0
         var documents = Documents(keys: 10_000, bytes: 1_024)
         var rate: Double?
+        /// What is due and finds no connection free for so long is given up, in milliseconds; nil: it waits.
+        var giveUpMilliseconds: Int?
+        /// Whether a connection rests for the `Retry-After` of a 503.
+        var heedsRetryAfter = false
         var seed: UInt64 = 1
     }
 
@@ -62,10 +66,18 @@ import ThemisNet
 
     private func fill() {
         let now = measurement.now
-        while let lane = free.last, !isStopping, let due = pace.next(now) {
+        while let lane = free.last, !isStopping, let due = nextDue(now) {
             free.removeLast()
             send(on: lane, due)
         }
+    }
+
+    private func nextDue(_ now: UInt64) -> UInt64? {
+        while let due = pace.next(now) {
+            guard let bound = plan.giveUpMilliseconds, now > due + UInt64(bound) * 1_000_000 else { return due }
+            measurement.failed("given up")
+        }
+        return nil
     }
 
     private func send(on lane: HTTPLane, _ due: UInt64) {
@@ -76,10 +88,25 @@ import ThemisNet
     }
 
     /// The answer of `lane` is whole.
-    func finished(_ lane: HTTPLane, status: Int) {
+    func finished(_ lane: HTTPLane, status: Int, retryAfterSeconds: Int?) {
         let now = measurement.now
-        if status < 300 { measurement.succeeded(from: lane.due, to: now) } else { measurement.failed(String(status)) }
-        if !isStopping, let due = pace.next(now) { send(on: lane, due) } else { free.append(lane) }
+        if status < 300 {
+            measurement.succeeded(from: lane.due, to: now)
+        } else {
+            measurement.refused(String(status), from: lane.due, to: now)
+        }
+        if plan.heedsRetryAfter, let retryAfterSeconds, !isStopping { return rest(lane, seconds: retryAfterSeconds) }
+        if !isStopping, let due = nextDue(now) { send(on: lane, due) } else { free.append(lane) }
+    }
+
+    private func rest(_ lane: HTTPLane, seconds: Int) {
+        let timer = LoopTimer { [unowned self, unowned lane] in
+            guard lane.isOpen else { return }
+            free.append(lane)
+            fill()
+        }
+        lane.rest = timer
+        timer.schedule(milliseconds: seconds * 1_000)
     }
 
     /// The connection of `lane` is gone, with a request of its own or without; another one takes its place.
@@ -110,7 +137,11 @@ import ThemisNet
         didSet { isBusy = true }
     }
     private var isBusy = false
+    /// Until then it asks nothing.
+    var rest: LoopTimer?
+    private(set) var isOpen = true
     private var status = 0
+    private var retryAfterSeconds: Int?
     /// Bytes of the body that have not come; nil between answers.
     private var remaining: Int?
 
@@ -128,6 +159,7 @@ import ThemisNet
                 guard let answer = unsafe AnswerHead.read(rest) else { return used }
                 used += answer.head
                 status = answer.status
+                retryAfterSeconds = answer.retryAfterSeconds
                 remaining = answer.body
             }
             let count = min(remaining ?? 0, bytes.count - used)
@@ -136,7 +168,7 @@ import ThemisNet
             guard remaining == 0 else { return used }
             remaining = nil
             isBusy = false
-            load.finished(self, status: status)
+            load.finished(self, status: status, retryAfterSeconds: retryAfterSeconds)
         }
         return used
     }
@@ -145,5 +177,8 @@ import ThemisNet
 
     func drained(_ stream: ByteStream) {}
 
-    func closed(_ stream: ByteStream, _ reason: CloseReason) { load.lost(self, isBusy: isBusy) }
+    func closed(_ stream: ByteStream, _ reason: CloseReason) {
+        isOpen = false
+        load.lost(self, isBusy: isBusy)
+    }
 }

@@ -11,6 +11,7 @@ import ThemisNet
           lines --socket S --method NAME --file F [--in-flight 64]                              requests out of a file, one in each line
           fill  --socket S --keys N [--first 0]                                                 streamed writes to the core
           http  --port P [--connections 64] [--writes PERCENT] [--rate R]                       GET and PUT over HTTP
+                [--heeds-retry-after 1: a connection rests after a 503] [--give-up MS: what waits so long for a connection is dropped]
           bulk  --port P --rows N                                                               one streamed import over HTTP
           sse   --port P [--subscribers 100] [--socket S --rate R]                              event streams, and writes to see
 
@@ -67,6 +68,8 @@ import ThemisNet
             plan.writes = try flags.number("writes", 0)
             plan.documents = documents
             plan.rate = try flags.rate()
+            if plan.rate != nil { plan.giveUpMilliseconds = try flags.optionalNumber("give-up") }
+            plan.heedsRetryAfter = try flags.number("heeds-retry-after", 0) > 0
             plan.seed = UInt64(try flags.number("seed", 1))
             let (warmUp, length) = try window(&flags)
             try flags.refuseTheRest()

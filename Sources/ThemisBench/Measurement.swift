@@ -6,6 +6,8 @@ struct Measurement {
     private let pids: [String]
     /// Latencies of what succeeded.
     private(set) var latencies = Histogram()
+    /// Latencies of answers that were failures.
+    private var refusals = Histogram()
     /// How often each failure came, by its word.
     private(set) var failures: [String: UInt64] = [:]
     /// Things done besides, by name: rows, events, bytes.
@@ -45,6 +47,12 @@ struct Measurement {
         if isRunning { latencies.record(end > start ? end - start : 0) }
     }
 
+    /// One answer that is a failure, and took from `start` to `end`.
+    mutating func refused(_ word: String, from start: UInt64, to end: UInt64) {
+        failed(word)
+        if isRunning { refusals.record(end > start ? end - start : 0) }
+    }
+
     /// One failure.
     mutating func failed(_ word: String) {
         if isRunning { failures[word, default: 0] += 1 }
@@ -63,6 +71,7 @@ struct Measurement {
         members.append("\"max_us\":\(Self.text(Double(latencies.max) / 1_000))")
         let words = failures.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
         members.append("\"errors\":{\(words.joined(separator: ","))}")
+        if refusals.count > 0 { members.append("\"refused_p99_us\":\(Self.text(refusals.microseconds(0.99)))") }
         members += extra.map { "\"\($0.name)\":\(Self.text($0.value))" }
         let cpu = pids.map { "\"\($0)\":\(Self.text(processors[$0] ?? 0))" }
         members.append("\"cpu_seconds\":{\(cpu.joined(separator: ","))}")

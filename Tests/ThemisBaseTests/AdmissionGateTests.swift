@@ -34,6 +34,16 @@ import ThemisBase
         #expect(isTakenAgain && gate.underWay == 10)
     }
 
+    @Test func `what has waited longer than the target before it came is refused in congestion, and only then`() {
+        var gate = AdmissionGate(Self.bounds)
+        let isOldTaken = gate.admit(bytes: 1, ageNanoseconds: 500 * Self.millisecond, nowNanoseconds: 500 * Self.millisecond)
+        #expect(isOldTaken)
+        let isYoungTaken = gate.admit(bytes: 1, ageNanoseconds: 100 * Self.millisecond, nowNanoseconds: 700 * Self.millisecond)
+        #expect(isYoungTaken && gate.isCongested && gate.underWay == 2)
+        let isOlderTaken = gate.admit(bytes: 1, ageNanoseconds: 101 * Self.millisecond, nowNanoseconds: 700 * Self.millisecond)
+        #expect(!isOlderTaken && gate.underWay == 2)
+    }
+
     @Test func `when nothing was refused for an interval everything is taken again`() {
         var gate = AdmissionGate(Self.bounds)
         for _ in 0..<20 { _ = gate.admit(bytes: 1, nowNanoseconds: 0) }

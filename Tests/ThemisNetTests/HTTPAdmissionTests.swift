@@ -57,6 +57,24 @@ import ThemisTestKit
         fixture.server.stop()
     }
 
+    @Test @NetLoop func `a write that waited too long in its socket is refused, on a connection that had its answers`() async throws {
+        let (held, time) = (Held(), ManualTime())
+        let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
+        let (waiting, late) = (try await fixture.client(), try await fixture.client())
+        #expect(try await late.request("GET /big HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
+        waiting.send(Self.post(1, "a"))
+        try await waiting.events.wait { held.exchanges.count == 1 }
+        time.advance(milliseconds: 250)
+        fixture.server.socketWait = { 101_000_000 }
+        #expect(try await late.request(Self.post(1, "a")).status == 503)
+        // Younger than the others' wait: its last answer came just now.
+        late.send(Self.post(1, "a"))
+        try await late.events.wait { held.exchanges.count == 2 }
+        held.answer()
+        #expect(try await late.answer().status == 200)
+        fixture.server.stop()
+    }
+
     @Test @NetLoop func `a write whose body came is refused too when it would wait too long`() async throws {
         let (held, time) = (Held(), ManualTime())
         let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])

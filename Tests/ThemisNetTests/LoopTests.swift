@@ -2,8 +2,9 @@ import Foundation
 import Synchronization
 import Testing
 import ThemisBase
-import ThemisNet
 import ThemisTestKit
+
+@testable import ThemisNet
 
 @Suite struct LoopTests {
     init() { LoopThread.start() }
@@ -70,6 +71,34 @@ import ThemisTestKit
         while order.count < 700 { try await NetLoop.sleep(milliseconds: 1) }
         // One portion of 128 goes before it, not everybody.
         #expect(try #require(order.firstIndex(of: 699)) < 200)
+    }
+
+    @Test @NetLoop func `how long descriptors wait in line is measured, and is over when the line is`() async throws {
+        var waits: [UInt64] = []
+        var watchers: [FileWatcher] = []
+        let pipes = (0..<500).map { _ in Pipe() }
+        for (number, pipe) in pipes.enumerated() {
+            let watcher = FileWatcher(descriptor: pipe.fileHandleForReading.fileDescriptor) { _ in
+                waits.append(ReadingSet.ordinary.waitNanoseconds)
+                watchers[number].cancel()
+            }
+            watchers.append(watcher)
+            #expect(watcher.watch(.readable))
+        }
+        let clock = SystemTime()
+        let began = clock.monotonicNanoseconds()
+        for pipe in pipes { pipe.fileHandleForWriting.write(Data([1])) }
+        while waits.count < 500 { try await NetLoop.sleep(milliseconds: 1) }
+        // The last ones stood behind three portions, no longer than all of this took.
+        #expect(try #require(waits.last) > 0)
+        #expect(try #require(waits.max()) < clock.monotonicNanoseconds() - began)
+        while ReadingSet.ordinary.waitNanoseconds > 0 {
+            pipes[0].fileHandleForWriting.write(Data([1]))
+            let again = FileWatcher(descriptor: pipes[0].fileHandleForReading.fileDescriptor) { _ in }
+            again.watch(.readable)
+            try await NetLoop.sleep(milliseconds: 1)
+            again.cancel()
+        }
     }
 
     @Test @NetLoop func `a dropped timer does not fire`() async throws {

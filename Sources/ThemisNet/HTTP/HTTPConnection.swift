@@ -205,6 +205,13 @@ import ThemisBase
         (bodySince, bodyProgressAt, windowBytes) = (now, now, current?.body.receivedBytes ?? 0)
     }
 
+    /// How long what was read last has waited in the socket, at most: since the answer before it, and not longer than others wait now.
+    func ageNanoseconds(_ now: UInt64) -> UInt64 {
+        guard !stream.isPressing else { return 0 }
+        let waited = server.socketWait()
+        return waited == 0 ? 0 : min(waited, now - min(now, UInt64(max(0, idleSince)) * 1_000_000))
+    }
+
     // MARK: Answers
 
     /// Whether the connection cannot be kept after the answer that is about to be written.

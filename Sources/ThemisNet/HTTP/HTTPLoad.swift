@@ -60,7 +60,7 @@ extension HTTPExchange {
             refuse(overloaded("\(server.options.maxRequests) requests wait already"))
             return false
         }
-        if body.framing == .none, let work = route.work, !take(work, sinceNanoseconds: startedNanoseconds) {
+        if body.framing == .none, let work = route.work, !take(work, nowNanoseconds: startedNanoseconds) {
             refuse(late(work))
             return false
         }
@@ -74,7 +74,7 @@ extension HTTPExchange {
     /// Passes the gate now that the body has come, or is refused.
     func takeTurn() {
         guard turn == nil, share.requests > 0, body.framing != .none, routeClass == .unary || routeClass == .job,
-            let work = route?.work, !take(work, sinceNanoseconds: server.nowNanoseconds)
+            let work = route?.work, !take(work, nowNanoseconds: server.nowNanoseconds)
         else { return }
         guard wholeBody != nil else { return abort(with: late(work)) }
         wholeBody = nil
@@ -85,18 +85,20 @@ extension HTTPExchange {
 
     /// Whether the request was refused before its body is read.
     func refusesBody() -> Bool {
+        let now = server.nowNanoseconds
         guard turn == nil, let work = route?.work, routeClass == .unary || routeClass == .job,
-            server.gates[work].refuses(bytes: 0, nowNanoseconds: server.nowNanoseconds)
+            server.gates[work].refuses(bytes: 0, ageNanoseconds: connection?.ageNanoseconds(now) ?? 0, nowNanoseconds: now)
         else { return false }
         leaveLoad()
         refuse(late(work))
         return true
     }
 
-    private func take(_ work: HTTPWork, sinceNanoseconds: UInt64) -> Bool {
+    private func take(_ work: HTTPWork, nowNanoseconds now: UInt64) -> Bool {
         let bytes = body.receivedBytes
-        guard server.gates[work].admit(bytes: bytes, nowNanoseconds: sinceNanoseconds) else { return false }
-        turn = HTTPTurn(work: work, bytes: bytes, sinceNanoseconds: sinceNanoseconds)
+        let age = min(now, connection?.ageNanoseconds(now) ?? 0)
+        guard server.gates[work].admit(bytes: bytes, ageNanoseconds: age, nowNanoseconds: now) else { return false }
+        turn = HTTPTurn(work: work, bytes: bytes, sinceNanoseconds: now - age)
         return true
     }
 

@@ -88,6 +88,8 @@ public struct HTTPServerOptions: Sendable {
     /// What waits too long: changed by the exchanges themselves.
     var gates: HTTPGates
     let refusalPace = RefusalPace()
+    /// How long connections wait until they are read, in nanoseconds.
+    var socketWait: @NetLoop () -> UInt64 = { ReadingSet.ordinary.waitNanoseconds }
     /// The newest connections that have not asked for anything: one of them may be an operator with a question.
     private var newcomers = [HTTPConnection?](repeating: nil, count: Limits.newcomers)
     private var nextNewcomer = 0
@@ -148,6 +150,7 @@ public struct HTTPServerOptions: Sendable {
         startSweeping()
         welcome(connection)
         stream.start(connection)
+        stream.receiveAtOnce()
     }
 
     private func welcome(_ connection: HTTPConnection) {

@@ -21,6 +21,8 @@ protocol EpollMember: AnyObject {
     private var free: [UInt32] = []
     private var tokens: [UInt64]
     private var states: [UInt8]
+    /// Told after each dispatch whether it was full, so that more may be ready.
+    var portionServed: (@NetLoop (_ isFull: Bool) -> Void)?
 
     /// An empty set that serves at most `perDispatch` descriptors (256 at most) before others have their turn.
     init(perDispatch: Int) {
@@ -83,6 +85,7 @@ protocol EpollMember: AnyObject {
             guard let slot = slot(tokens[index]), let member = members[slot] else { continue }
             member.becameReady(states[index])
         }
+        portionServed?(count == perDispatch)
         return max(0, count)
     }
 }

@@ -37,6 +37,7 @@ public protocol TurnEnding: AnyObject {
 
     private var ready: [LoopWork] = []
     private var dirty: [any TurnEnding] = []
+    private var pressingDirty: [any TurnEnding] = []
     private var turnCalls: [@NetLoop () -> Void] = []
     private var graveyard: [AnyObject] = []
     /// Descriptors and timers served since `endTurn`.
@@ -112,7 +113,8 @@ public protocol TurnEnding: AnyObject {
         try NetLoop.assumeIsolated(setup)
         NetLoop.assumeIsolated { endTurn() }
         while !isStopping.load(ordering: .acquiring) {
-            let flags = ready.isEmpty && dirty.isEmpty && turnCalls.isEmpty ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
+            let isIdle = ready.isEmpty && dirty.isEmpty && pressingDirty.isEmpty && turnCalls.isEmpty
+            let flags = isIdle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK
             unsafe event_base_loop(base, flags)
             NetLoop.assumeIsolated {
                 // After a busy turn more are ready than it saw: libevent asks the kernel for some at a time, the oldest first.
@@ -173,13 +175,28 @@ public protocol TurnEnding: AnyObject {
             turnCalls.removeAll(keepingCapacity: true)
             for call in calls { call() }
         }
+        flushPressing()
         var index = 0
         while index < dirty.count {
             let object = dirty[index]
             object.endOfTurn()
             index += 1
+            guard index % Self.flushedAtOnce == 0 else { continue }
+            // Thousands of answers take as long as thousands of requests.
+            ReadingSet.pressing.dispatch()
+            flushPressing()
         }
         dirty.removeAll(keepingCapacity: true)
+    }
+
+    @NetLoop private func flushPressing() {
+        guard !pressingDirty.isEmpty else { return }
+        var index = 0
+        while index < pressingDirty.count {
+            pressingDirty[index].endOfTurn()
+            index += 1
+        }
+        pressingDirty.removeAll(keepingCapacity: true)
     }
 
     private static let workOfOneTurn = 10_000
@@ -187,10 +204,14 @@ public protocol TurnEnding: AnyObject {
     /// the processor's caches: answers, and their buffers in the kernel.
     static let servedOfOneTurn = 128
     private static let servedOfBusyTurn = 32
+    /// Half a millisecond of answers.
+    private static let flushedAtOnce = 64
 
     @NetLoop func later(_ call: @escaping @NetLoop () -> Void) { ready.append(.call(call)) }
 
-    @NetLoop func atEndOfTurn(_ object: any TurnEnding) { dirty.append(object) }
+    @NetLoop func atEndOfTurn(_ object: any TurnEnding, isPressing: Bool) {
+        if isPressing { pressingDirty.append(object) } else { dirty.append(object) }
+    }
 
     @NetLoop func atEndOfTurn(_ call: @escaping @NetLoop () -> Void) { turnCalls.append(call) }
 

@@ -36,8 +36,11 @@ import Synchronization
     /// Runs `body` after what is being done now has returned, before the loop blocks again.
     @NetLoop public static func later(_ body: @escaping @NetLoop () -> Void) { LoopExecutor.shared.later(body) }
 
-    /// Calls `object.endOfTurn()` once before the loop blocks again. The caller registers an object once, by a flag of its own.
-    @NetLoop public static func atEndOfTurn(_ object: any TurnEnding) { LoopExecutor.shared.atEndOfTurn(object) }
+    /// Calls `object.endOfTurn()` once before the loop blocks again, ahead of others when it `isPressing`. The caller registers an object
+    /// once, by a flag of its own.
+    @NetLoop public static func atEndOfTurn(_ object: any TurnEnding, isPressing: Bool = false) {
+        LoopExecutor.shared.atEndOfTurn(object, isPressing: isPressing)
+    }
 
     /// Calls `body` once before the loop blocks again, before the objects registered for the end of the turn.
     @NetLoop public static func atEndOfTurn(_ body: @escaping @NetLoop () -> Void) { LoopExecutor.shared.atEndOfTurn(body) }

@@ -6,13 +6,29 @@
     /// those of operators, the answers of the core. At most as many at a time as leave the others their turn.
     static let pressing = ReadingSet(perDispatch: 256)
     /// Everything else: a millisecond or two of requests at a time.
-    static let ordinary = ReadingSet(perDispatch: LoopExecutor.servedOfOneTurn)
+    static let ordinary = {
+        let set = ReadingSet(perDispatch: LoopExecutor.servedOfOneTurn)
+        set.measureWaits()
+        return set
+    }()
 
     private let members: EpollSet<EventAction>
+    private var marker: LineMarker?
     /// The place of each descriptor. One that was closed may have got another place before the old one is given back.
     private var places: [Int32: UInt32] = [:]
 
     private init(perDispatch: Int) { members = EpollSet(perDispatch: perDispatch) }
+
+    private func measureWaits() {
+        let marker = LineMarker()
+        // Without its descriptor nothing is measured: a process without descriptors has other sorrows.
+        guard members.add(EventAction { _ in marker.reached() }, descriptor: marker.descriptor) != nil else { return }
+        members.portionServed = { marker.portionServed(isFull: $0) }
+        self.marker = marker
+    }
+
+    /// How long what is read now has waited in its socket, at most, in nanoseconds. 0 for a set that is not measured.
+    var waitNanoseconds: UInt64 { marker?.waitNanoseconds() ?? 0 }
 
     /// Serves what is ready now, without waiting.
     func dispatch() { members.dispatch() }
