@@ -23,29 +23,11 @@ extension CoreService {
         }
     }
 
-    func graphNeighbors(_ call: RPCServerCall) {
-        let database = core.database
-        let transaction = call.transaction
-        read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.neighbors(request.text, in: transaction, context))
-        }
-    }
+    func graphNeighbors(_ call: RPCServerCall) { ask(call, Database.neighbors(_:in:_:)) }
 
-    func graphTraverse(_ call: RPCServerCall) {
-        let database = core.database
-        let transaction = call.transaction
-        read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.traverse(request.text, in: transaction, context))
-        }
-    }
+    func graphTraverse(_ call: RPCServerCall) { ask(call, Database.traverse(_:in:_:)) }
 
-    func graphShortestPath(_ call: RPCServerCall) {
-        let database = core.database
-        let transaction = call.transaction
-        read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.shortestPath(request.text, in: transaction, context))
-        }
-    }
+    func graphShortestPath(_ call: RPCServerCall) { ask(call, Database.shortestPath(_:in:_:)) }
 
     func graphRebuild(_ call: RPCServerCall) {
         let database = core.database

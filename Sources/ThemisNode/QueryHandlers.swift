@@ -4,13 +4,19 @@ import ThemisRPC
 
 /// Queries and indexes. Their bodies are JSON: what they say is proved here and in the database, once.
 extension CoreService {
-    func query(_ call: RPCServerCall) {
+    /// A question whose body and answer are texts, asked within the caller's transaction if there is one.
+    func ask(
+        _ call: RPCServerCall,
+        _ answer: @escaping @Sendable (Database) -> ([UInt8], TransactionReference?, CallContext) throws(ThemisError) -> [UInt8]
+    ) {
         let database = core.database
         let transaction = call.transaction
         read(call) { (request: TextRequest, context) throws(ThemisError) in
-            TextResponse(text: try database.query(request.text, in: transaction, context))
+            TextResponse(text: try answer(database)(request.text, transaction, context))
         }
     }
+
+    func query(_ call: RPCServerCall) { ask(call, Database.query(_:in:_:)) }
 
     func indexCreate(_ call: RPCServerCall) {
         let database = core.database
