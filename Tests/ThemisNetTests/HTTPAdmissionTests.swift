@@ -32,13 +32,21 @@ import ThemisTestKit
         "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n\(body)"
     }
 
+    /// Lets two writes wait for so long that the next one is refused. Returns their clients.
+    @NetLoop @discardableResult private static func shutGate(
+        of fixture: ServerFixture, _ held: Held, _ time: ManualTime
+    ) async throws -> [RawClient] {
+        let waiting = [try await fixture.client(), try await fixture.client()]
+        for client in waiting { client.send(post(1, "a")) }
+        try await waiting[0].events.wait { held.exchanges.count == 2 }
+        time.advance(milliseconds: 250)
+        return waiting
+    }
+
     @Test @NetLoop func `when writes wait for too long the next one gets 503 and Retry-After before its body is read`() async throws {
         let (held, time) = (Held(), ManualTime())
         let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
-        let waiting = [try await fixture.client(), try await fixture.client()]
-        for client in waiting { client.send(Self.post(1, "a")) }
-        try await waiting[0].events.wait { held.exchanges.count == 2 }
-        time.advance(milliseconds: 250)
+        let waiting = try await Self.shutGate(of: fixture, held, time)
         let client = try await fixture.client()
         let refusal = try await client.request(Self.post(5))
         #expect(refusal.status == 503 && refusal.head.fields["retry-after"] == "1")
@@ -81,10 +89,7 @@ import ThemisTestKit
         let late = try await fixture.client()
         late.send(Self.post(2, "a"))
         try await late.events.wait { fixture.server.load.bodyBytes == 1 }
-        let waiting = [try await fixture.client(), try await fixture.client()]
-        for client in waiting { client.send(Self.post(1, "a")) }
-        try await waiting[0].events.wait { held.exchanges.count == 2 }
-        time.advance(milliseconds: 250)
+        try await Self.shutGate(of: fixture, held, time)
         late.send("b")
         let refusal = try await late.answer()
         #expect(refusal.status == 503 && refusal.text.contains(#""outcome":"not_committed""#))
@@ -96,10 +101,7 @@ import ThemisTestKit
     @Test @NetLoop func `refusals that wait keep their order, whether their bodies came with their heads or not`() async throws {
         let (held, time) = (Held(), ManualTime())
         let fixture = try ServerFixture({ $0.writes = Self.bounds }, time: time, more: [held.route()])
-        let waiting = [try await fixture.client(), try await fixture.client()]
-        for client in waiting { client.send(Self.post(1, "a")) }
-        try await waiting[0].events.wait { held.exchanges.count == 2 }
-        time.advance(milliseconds: 250)
+        try await Self.shutGate(of: fixture, held, time)
         let hasty = try await fixture.client()
         // More than are sent at once after a pause: the clock stands, and the rest has to wait.
         let asked = 600
