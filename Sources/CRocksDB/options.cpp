@@ -118,6 +118,13 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(
             // sequence numbers out, as soon as a snapshot is released: twice the work of the flush itself.
             family.compaction_style = rocksdb::kCompactionStyleUniversal;
             family.compaction_options_universal.allow_trivial_move = true;
+            // Their codec is that of the last level: history is most of what lies on disk. They are compressed at every flush, which
+            // competes with the writes themselves: a fast level of zstd. Level 1 makes JSON documents a fifth smaller for 1.3 us more
+            // of every durable write of 1 KiB, a twelfth of all that it costs.
+            family.compression = codec(options.bottommost_compression);
+            family.compression_opts.level = -1;
+            family.bottommost_compression_opts.level = -1;
+            family.bottommost_compression_opts.enabled = true;
             // No rewriting because of age either; by default this style gets a period of its own.
             family.ttl = 0;
             family.periodic_compaction_seconds = 0;

@@ -18,9 +18,9 @@ public struct RocksDBOptions: Sendable {
     public var minFreeBytes: UInt64 = 512 << 20
     /// A file that is given up when free space falls below a quarter of `minFreeBytes`; 0: none.
     public var ballastBytes: UInt64 = 64 << 20
-    /// Compression of the upper levels, and of the change log as it is written.
+    /// Compression of the upper levels.
     public var compression = Compression.lz4
-    /// Compression of the last level.
+    /// Compression of the last level, and of the change log.
     public var bottommostCompression = Compression.zstd
     /// Flushes and compactions at once.
     public var maxBackgroundJobs: Int32 = 2

@@ -55,14 +55,14 @@ import ThemisTestKit
 
     @Test @NetLoop func `a pressing descriptor does not wait for hundreds that were ready before it`() async throws {
         var order: [Int] = []
-        var watchers: [FileWatcher] = []
+        let watchers = Watchers()
         let pipes = (0..<700).map { _ in Pipe() }
         for (number, pipe) in pipes.enumerated() {
             let watcher = FileWatcher(descriptor: pipe.fileHandleForReading.fileDescriptor) { _ in
                 order.append(number)
-                watchers[number].cancel()
+                watchers.all[number].cancel()
             }
-            watchers.append(watcher)
+            watchers.all.append(watcher)
             watcher.isPressing = number == 699
             #expect(watcher.watch(.readable))
         }
@@ -75,14 +75,14 @@ import ThemisTestKit
 
     @Test @NetLoop func `how long descriptors wait in line is measured, and is over when the line is`() async throws {
         var waits: [UInt64] = []
-        var watchers: [FileWatcher] = []
+        let watchers = Watchers()
         let pipes = (0..<500).map { _ in Pipe() }
         for (number, pipe) in pipes.enumerated() {
             let watcher = FileWatcher(descriptor: pipe.fileHandleForReading.fileDescriptor) { _ in
                 waits.append(ReadingSet.ordinary.waitNanoseconds)
-                watchers[number].cancel()
+                watchers.all[number].cancel()
             }
-            watchers.append(watcher)
+            watchers.all.append(watcher)
             #expect(watcher.watch(.readable))
         }
         let clock = SystemTime()
@@ -172,4 +172,9 @@ import ThemisTestKit
 
 @NetLoop private final class Collector {
     var numbers: [Int] = []
+}
+
+/// Watchers that end themselves.
+@NetLoop private final class Watchers {
+    var all: [FileWatcher] = []
 }
