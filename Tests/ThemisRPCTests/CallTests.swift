@@ -8,11 +8,6 @@ import ThemisTestKit
 
 private let everything = RequestMetadata(deadlineMilliseconds: 20_000, scopes: .all)
 
-/// When something happened, by the monotonic clock; 0: not yet.
-@NetLoop private final class Instant {
-    var nanoseconds: UInt64 = 0
-}
-
 @Suite struct CallTests {
     init() { LoopThread.start() }
 
@@ -204,14 +199,11 @@ private let everything = RequestMetadata(deadlineMilliseconds: 20_000, scopes: .
             let core = TestCore(path)
             let client = try RPCClient.connected(to: core) { $0.connectWaitMilliseconds = 10_000 }
             let clock = SystemTime()
-            let asked = Instant()
-            let call = Task { @NetLoop in
-                asked.nanoseconds = clock.monotonicNanoseconds()
-                _ = try await client.ping(everything)
-            }
-            while asked.nanoseconds == 0 { await Task.yield() }
+            let call = Task { @NetLoop in _ = try await client.ping(everything) }
+            while !client.hasWaitingCalls { await Task.yield() }
+            let asked = clock.monotonicNanoseconds()
             try await NetLoop.sleep(milliseconds: 60)
-            let waited = (clock.monotonicNanoseconds() - asked.nanoseconds) / 1_000_000
+            let waited = (clock.monotonicNanoseconds() - asked) / 1_000_000
             try core.start()
             try await call.value
             let left = try #require(core.deadlines.first)
