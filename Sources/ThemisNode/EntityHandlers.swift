@@ -11,7 +11,9 @@ extension CoreService {
             let key = try EntityKey(table: TableName(validating: request.table), pk: request.pk)
             if call.transaction == nil, call.metadata.minSequence <= database.durableSequence {
                 switch try database.cachedGet(key, fields: request.fields) {
-                case .hit(let entity): return call.respond(Self.answer(entity, request))
+                case .hit(let entity):
+                    let isKnown = request.unlessVersion != 0 && request.unlessVersion == entity.version
+                    return call.respond(EntityMessage(withoutDocument: entity), document: isKnown ? [] : entity.document)
                 case .absent: return call.respond(EntityMessage(table: request.table, pk: request.pk, missing: true))
                 case .wouldBlock: break
                 }
@@ -104,7 +106,7 @@ extension CoreService {
             let write = try Self.writeContext(call, context, fingerprint: request.fingerprint)
             database.write(try WriteOperation(request.operation), write) { result in
                 switch result {
-                case .success(let answer): call.reply(WriteResponse(result: .init(answer)))
+                case .success(let answer): call.reply(WriteResponse(result: .init(answer)).encoded())
                 case .failure(let error): call.reply(failing: error)
                 }
             }

@@ -35,8 +35,13 @@ extension ThemisRPC.OperationResult {
 
 extension EntityMessage {
     init(_ entity: Entity) {
+        self.init(withoutDocument: entity)
+        document = Array(entity.document)
+    }
+
+    init(withoutDocument entity: Entity) {
         self.init(
-            table: entity.key.table.text, pk: entity.key.pk, version: entity.version, document: Array(entity.document),
+            table: entity.key.table.text, pk: entity.key.pk, version: entity.version,
             expiresAtMilliseconds: entity.expiresAtMilliseconds)
     }
 }

@@ -25,6 +25,8 @@ import ThemisTelemetry
     let body: [UInt8]
     /// When it is worth nothing any more, by the monotonic clock.
     let deadlineNanoseconds: UInt64?
+    /// When it was made.
+    let madeNanoseconds: UInt64
     /// When it stops to wait for a connection, while there is none.
     var connectByNanoseconds: UInt64
     /// How often it was sent.
@@ -52,6 +54,7 @@ import ThemisTelemetry
         self.method = method
         self.metadata = metadata
         self.body = body
+        madeNanoseconds = nowNanoseconds
         deadlineNanoseconds =
             metadata.deadlineMilliseconds == 0 ? nil : nowNanoseconds + UInt64(metadata.deadlineMilliseconds) * 1_000_000
         connectByNanoseconds = nowNanoseconds + UInt64(client.options.connectWaitMilliseconds) * 1_000_000

@@ -40,9 +40,12 @@ import ThemisNet
     }
 
     /// Whether a request may be sent now.
-    var accepts: Bool { stream.isOpen && state.map { !$0.isFull && !$0.isDraining } ?? false }
+    var accepts: Bool {
+        guard let state, stream.isOpen else { return false }
+        return !state.isFull && !state.isDraining
+    }
     /// Whether the greeting is done and the core does not drain.
-    var isOpen: Bool { stream.isOpen && state.map { !$0.isDraining } ?? false }
+    var isOpen: Bool { stream.isOpen && state?.isDraining == false }
     /// Calls that were sent and are not over.
     var activeCalls: [ClientCall] { active.values }
 
@@ -99,12 +102,12 @@ import ThemisNet
     // MARK: Frames
 
     private func handle(_ frame: Frame) throws(ProtocolViolation) {
-        guard state != nil else { return try unsafe greet(frame) }
+        guard let state else { return try unsafe greet(frame) }
         let id = unsafe frame.header.stream
         var result = Result<ConnectionEvent, ProtocolViolation>.success(.none)
         stream.write { out in
             do throws(ProtocolViolation) {
-                result = .success(try unsafe state?.receive(frame, &out) ?? .none)
+                result = .success(try unsafe state.receive(frame, &out))
             } catch {
                 result = .failure(error)
             }
@@ -124,12 +127,12 @@ import ThemisNet
             client.failed(call, unsafe Self.error(frame.body))
         case .busy:
             guard let call = active.remove(id) else { break }
-            client.refused(call, isDraining: state?.isDraining ?? true)
+            client.refused(call, isDraining: state.isDraining)
         case .goAway: client.coreDrains()
         case .credit: tellRelieved()
         case .request, .refused, .cancelled: preconditionFailure("the state of a client gives no events of a server")
         }
-        if state?.isDraining == true, state?.openStreams == 0 { stream.finish() }
+        if state.isDraining, state.openStreams == 0 { stream.finish() }
     }
 
     private func answer(_ call: ClientCall, _ body: UnsafeRawBufferPointer) {
@@ -225,23 +228,23 @@ import ThemisNet
 
     /// Sends the request of `call`. `accepts` was asked before.
     func send(_ call: ClientCall, nowNanoseconds: UInt64) {
-        let limit = Int(state?.limits.messageBytes ?? 0)
+        guard let state else { preconditionFailure("a connection that accepts requests has been greeted") }
+        let limit = Int(state.limits.messageBytes)
         guard call.body.count <= limit else {
             return call.fail(ThemisError(.bodyTooLarge, "the core takes RPC messages of at most \(limit) bytes"))
         }
-        var metadata = call.metadata
-        metadata.deadlineMilliseconds = call.remainingMilliseconds(nowNanoseconds: nowNanoseconds)
+        let remaining = call.remainingMilliseconds(nowNanoseconds: nowNanoseconds)
         let isInline = call.method.shape != .duplex && call.body.count <= Limits.frameBodyBytes
         var id: UInt32?
         stream.write { out in
-            id = state?.open(call.method.number, endsHere: isInline, &out) { out in
-                metadata.encode(into: &out)
+            id = state.open(call.method.number, endsHere: isInline, &out) { out in
+                call.metadata.encode(into: &out, deadlineMilliseconds: remaining)
                 if isInline { out.append(call.body) }
             }
-            if !isInline, call.method.shape != .duplex, let id { state?.send(id, call.body, isLast: true, &out) }
+            if !isInline, call.method.shape != .duplex, let id { state.send(id, call.body, isLast: true, &out) }
         }
         guard let id else { preconditionFailure("a connection that accepts requests has a free stream") }
-        active[id] = call
+        active.insert(call, at: id)
         call.connection = number
         call.sent(on: id)
     }

@@ -23,7 +23,7 @@ extension RPCClient {
                 }
             }
         }
-        submit(call)
+        submit(call, nowNanoseconds: call.madeNanoseconds)
         return call
     }
 
@@ -47,7 +47,7 @@ extension RPCClient {
                 }
             }
         }
-        submit(call)
+        submit(call, nowNanoseconds: call.madeNanoseconds)
         return call
     }
 }

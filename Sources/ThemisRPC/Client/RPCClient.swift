@@ -184,10 +184,11 @@ public import ThemisTelemetry
         return call
     }
 
-    func submit(_ call: ClientCall) {
+    /// Sends `call`, now or when there is room. `nowNanoseconds` is the monotonic clock, when somebody has just read it.
+    func submit(_ call: ClientCall, nowNanoseconds: UInt64? = nil) {
         guard !isStopped else { return call.fail(Self.stopped) }
         if firstWaiting == waiting.count, let connection, connection.accepts {
-            connection.send(call, nowNanoseconds: telemetry.time.monotonicNanoseconds())
+            connection.send(call, nowNanoseconds: nowNanoseconds ?? telemetry.time.monotonicNanoseconds())
         } else {
             guard waiting.count - firstWaiting < Limits.callsWaiting else {
                 return call.fail(

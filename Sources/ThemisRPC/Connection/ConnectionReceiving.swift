@@ -4,7 +4,7 @@ import ThemisNet
 /// What comes from the peer.
 extension ConnectionState {
     /// Takes a frame in. Answers that need no decision (PONG, BUSY, credit for what nobody waits for) are appended to `out`.
-    mutating func receive(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
+    func receive(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
         let header = unsafe frame.header
         switch header.type {
         case .data: return try receiveData(header, unsafe frame.body.count, &out)
@@ -24,17 +24,17 @@ extension ConnectionState {
     }
 
     /// Server: opens the stream of a REQUEST; false when it must be answered with BUSY.
-    mutating func accept(_ header: FrameHeader) throws(ProtocolViolation) -> Bool {
+    func accept(_ header: FrameHeader) throws(ProtocolViolation) -> Bool {
         guard header.stream != 0 else { throw ProtocolViolation(.stream, "a REQUEST belongs to a stream") }
         guard !isOpen(header.stream) else { throw ProtocolViolation(.stream, "stream \(header.stream) is open already") }
         guard !isFull, !isDraining, !isOverloaded else { return false }
         var stream = StreamState(windowBytes: Int(limits.streamCreditBytes))
         stream.peerHasEnded = header.flags.contains(.end)
-        streams[header.stream] = stream
+        streams.insert(stream, at: header.stream)
         return true
     }
 
-    private mutating func receiveFromClient(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
+    private func receiveFromClient(_ frame: Frame, _ out: inout ByteBuffer) throws(ProtocolViolation) -> ConnectionEvent {
         let header = unsafe frame.header
         switch header.type {
         case .request:
@@ -50,7 +50,7 @@ extension ConnectionState {
         }
     }
 
-    private mutating func receiveFromServer(
+    private func receiveFromServer(
         _ header: FrameHeader, _ count: Int, _ out: inout ByteBuffer
     ) throws(ProtocolViolation) -> ConnectionEvent {
         if header.type == .goAway {
@@ -82,7 +82,7 @@ extension ConnectionState {
         }
     }
 
-    private mutating func receiveData(
+    private func receiveData(
         _ header: FrameHeader, _ count: Int, _ out: inout ByteBuffer
     ) throws(ProtocolViolation) -> ConnectionEvent {
         let isLast = header.flags.contains(.end)
@@ -112,7 +112,7 @@ extension ConnectionState {
         return .data(isLast: isLast)
     }
 
-    private mutating func receiveCredit(
+    private func receiveCredit(
         _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ out: inout ByteBuffer
     ) throws(ProtocolViolation) -> ConnectionEvent {
         guard body.count == 4 else { throw ProtocolViolation(.body, "a CREDIT has 4 bytes") }
@@ -137,12 +137,12 @@ extension ConnectionState {
 
     /// Counts payload as used up; grants credit when half of a window is owed. Does nothing on a stream that is over or given up:
     /// its credit went back then.
-    mutating func use(_ count: Int, of stream: UInt32, _ out: inout ByteBuffer) {
+    func use(_ count: Int, of stream: UInt32, _ out: inout ByteBuffer) {
         if side == .client, streams[stream]?.isCancelled == true { return }
         grant(count, of: stream, &out)
     }
 
-    mutating func grant(_ count: Int, of stream: UInt32, _ out: inout ByteBuffer) {
+    func grant(_ count: Int, of stream: UInt32, _ out: inout ByteBuffer) {
         guard count > 0, let state = streams[stream] else { return }
         if let grant = streams[stream]?.receiving.use(count), grant > 0, !state.peerHasEnded {
             Self.appendCredit(grant, stream, &out)
@@ -150,7 +150,7 @@ extension ConnectionState {
         grantConnection(count, &out)
     }
 
-    private mutating func grantConnection(_ count: Int, _ out: inout ByteBuffer) {
+    private func grantConnection(_ count: Int, _ out: inout ByteBuffer) {
         let grant = receiving.use(count)
         if grant > 0 { Self.appendCredit(grant, 0, &out) }
     }
@@ -162,7 +162,7 @@ extension ConnectionState {
     }
 
     /// Forgets a stream. What was received on it and not used up goes back to the connection.
-    mutating func close(_ stream: UInt32, _ out: inout ByteBuffer) {
+    func close(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard let state = streams.remove(stream) else { return }
         backlogBytes -= state.outgoingBytes
         if side == .client { freeIDs.append(stream) }

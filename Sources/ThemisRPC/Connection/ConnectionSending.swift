@@ -6,7 +6,7 @@ extension ConnectionState {
     /// Client: opens a stream. `body` appends metadata and body of the request; with `endsHere` false the body follows as DATA.
     ///
     /// - Returns: nil when no stream may be opened now.
-    mutating func open(
+    func open(
         _ method: UInt16, endsHere: Bool, _ out: inout ByteBuffer, body: (inout ByteBuffer) -> Void
     ) -> UInt32? {
         guard !isFull, !isDraining else { return nil }
@@ -19,13 +19,13 @@ extension ConnectionState {
         }
         var stream = StreamState(windowBytes: Int(limits.streamCreditBytes))
         stream.hasEnded = endsHere
-        streams[id] = stream
+        streams.insert(stream, at: id)
         FrameHeader(type: .request, flags: endsHere ? .end : [], method: method, stream: id).append(to: &out, body: body)
         return id
     }
 
     /// Client: gives a call up. The stream stays until the server's last frame has come; what comes until then is dropped.
-    mutating func cancel(_ stream: UInt32, _ out: inout ByteBuffer) {
+    func cancel(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard let state = streams[stream], !state.isCancelled else { return }
         streams[stream]?.isCancelled = true
         backlogBytes -= state.outgoingBytes
@@ -39,7 +39,7 @@ extension ConnectionState {
     ///
     /// - Parameter mayBeRefused: the caller may ask again: a large answer is not kept when too much waits already.
     /// - Throws: what `body` throws, or `overloaded`; nothing is answered then.
-    mutating func respond(
+    func respond(
         _ stream: UInt32, mayBeRefused: Bool = false, _ out: inout ByteBuffer, body: (inout ByteBuffer) throws(ThemisError) -> Void
     ) throws(ThemisError) {
         guard let state = streams[stream] else { return }
@@ -68,35 +68,35 @@ extension ConnectionState {
     }
 
     /// Server: begins an answer whose payload follows as DATA.
-    mutating func beginResponse(_ stream: UInt32, _ out: inout ByteBuffer) {
+    func beginResponse(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard let state = streams[stream], !state.hasResponse else { return }
         streams[stream]?.hasResponse = true
         unsafe FrameHeader(type: .response, stream: stream).append(to: &out)
     }
 
     /// Server: ends a call with an error, whose body `body` appends; also in the middle of an answer.
-    mutating func fail(_ stream: UInt32, _ out: inout ByteBuffer, body: (inout ByteBuffer) -> Void) {
+    func fail(_ stream: UInt32, _ out: inout ByteBuffer, body: (inout ByteBuffer) -> Void) {
         guard streams[stream] != nil else { return }
         FrameHeader(type: .error, flags: .end, stream: stream).append(to: &out, body: body)
         close(stream, &out)
     }
 
     /// Server: ends a stream whose request is not begun.
-    mutating func refuse(_ stream: UInt32, _ out: inout ByteBuffer) {
+    func refuse(_ stream: UInt32, _ out: inout ByteBuffer) {
         guard streams[stream] != nil else { return }
         unsafe FrameHeader(type: .busy, flags: .end, stream: stream).append(to: &out)
         close(stream, &out)
     }
 
     /// Server: takes no further request; those in flight go on.
-    mutating func goAway(_ out: inout ByteBuffer) {
+    func goAway(_ out: inout ByteBuffer) {
         guard !isDraining else { return }
         isDraining = true
         unsafe FrameHeader(type: .goAway).append(to: &out)
     }
 
     /// Sends payload as far as credit reaches; the rest waits and goes out as credit comes.
-    mutating func send(_ stream: UInt32, _ payload: [UInt8], isLast: Bool, _ out: inout ByteBuffer) {
+    func send(_ stream: UInt32, _ payload: [UInt8], isLast: Bool, _ out: inout ByteBuffer) {
         guard var state = streams.remove(stream) else { return }
         precondition(!state.hasEnded && !state.endsAfterOutgoing, "nothing is sent behind the end of a stream")
         if state.isCancelled && side == .client {
@@ -118,7 +118,7 @@ extension ConnectionState {
 
     /// Frames waiting payload, one frame a stream in turn, until credit or room is used up. The owner calls it when output has
     /// drained.
-    mutating func pump(_ out: inout ByteBuffer) {
+    func pump(_ out: inout ByteBuffer) {
         var index = 0
         pumping: while index < queue.count, out.count < Self.outputBytes {
             let stream = queue[index]
@@ -141,13 +141,13 @@ extension ConnectionState {
         case stuck
     }
 
-    mutating func enqueue(_ stream: UInt32) {
+    func enqueue(_ stream: UInt32) {
         guard streams[stream]?.isQueued == false else { return }
         streams[stream]?.isQueued = true
         queue.append(stream)
     }
 
-    private mutating func sendOne(_ stream: UInt32, _ out: inout ByteBuffer) -> Progress {
+    private func sendOne(_ stream: UInt32, _ out: inout ByteBuffer) -> Progress {
         guard var state = streams.remove(stream) else { return .idle }
         let waiting = state.outgoingBytes
         let count = min(waiting, state.sendCredit, sendCredit, Limits.frameBodyBytes)

@@ -28,8 +28,9 @@ enum ConnectionEvent: Equatable {
 /// One connection after its greetings: streams, credit and order, without input and output.
 ///
 /// The owner feeds frames in and gets told what they mean; frames to send are appended to a buffer that it passes in. Both sides
-/// use it, so that a rule exists once. What a correct peer never does throws, and the owner closes the connection.
-struct ConnectionState {
+/// use it, so that a rule exists once. What a correct peer never does throws, and the owner closes the connection. A class, so that a look
+/// at it copies nothing; one owner.
+final class ConnectionState {
     /// Which end this is.
     enum Side { case client, server }
 
@@ -78,7 +79,7 @@ struct ConnectionState {
     var receivable: (open: Int, held: Int) { (receiving.open, receiving.held) }
 
     /// Streams that were asked to wait and may send again.
-    mutating func takeRelieved() -> [UInt32] {
+    func takeRelieved() -> [UInt32] {
         guard !relieved.isEmpty else { return [] }
         defer { relieved.removeAll(keepingCapacity: true) }
         return relieved

@@ -30,6 +30,17 @@ struct StreamTable<Value> {
         }
     }
 
+    /// Puts `value` in. Cheaper than the subscript, which lends the place out.
+    mutating func insert(_ value: Value, at stream: UInt32) {
+        guard stream < Self.nearLimit else {
+            if far.updateValue(value, forKey: stream) == nil { count += 1 }
+            return
+        }
+        while near.count <= stream { near.append(nil) }
+        if near[Int(stream)] == nil { count += 1 }
+        near[Int(stream)] = value
+    }
+
     /// Whether there is a value.
     func contains(_ stream: UInt32) -> Bool {
         if stream < near.count { return near[Int(stream)] != nil }

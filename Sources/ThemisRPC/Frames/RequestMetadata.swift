@@ -58,7 +58,10 @@ public struct RequestMetadata: Sendable, Equatable {
     private static let fixedBytes = 49
 
     /// Appends the block. `validate` has accepted the texts.
-    func encode(into out: inout ByteBuffer) {
+    func encode(into out: inout ByteBuffer) { encode(into: &out, deadlineMilliseconds: deadlineMilliseconds) }
+
+    /// Appends the block with another deadline.
+    func encode(into out: inout ByteBuffer, deadlineMilliseconds: UInt32) {
         let size = Self.fixedBytes + 3 + principal.utf8.count + idempotencyKey.utf8.count + (transaction == nil ? 0 : 16)
         unsafe out.append(count: size) { place in
             var writer = unsafe BlockWriter(place)
@@ -138,11 +141,11 @@ extension RequestMetadata {
 
     /// A text of at most 255 bytes behind its length.
     mutating func put(_ text: String) {
-        put(UInt8(text.utf8.count))
-        for byte in text.utf8 {
-            unsafe place.pointee = byte
-            unsafe place += 1
-        }
+        let count = text.utf8.count
+        put(UInt8(count))
+        guard count > 0 else { return }
+        unsafe place.copy(text.utf8)
+        unsafe place += count
     }
 }
 

@@ -37,7 +37,7 @@ public struct EntityMessage: RPCMessage, @unsafe ProtobufMessage, Equatable {
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
     public func encode(into out: inout ByteBuffer) throws(ThemisError) {
-        try unsafe pack(into: &out)
+        if !encodePlainly(into: &out) { try unsafe pack(into: &out) }
     }
 
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__Entity>) { unsafe themis__v1__entity__init(raw) }
@@ -95,7 +95,7 @@ public struct GetRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
 
     /// Decodes a body, or throws `invalid_request`.
     public init(decoding bytes: UnsafeRawBufferPointer) throws(ThemisError) {
-        self = try unsafe Self.unpack(bytes)
+        if let plain = unsafe Self(plain: bytes) { self = plain } else { self = try unsafe Self.unpack(bytes) }
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
@@ -104,7 +104,10 @@ public struct GetRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// The body, made in one piece: one is sent for every request of a client.
-    public func encoded() throws(ThemisError) -> [UInt8] { try unsafe packed() }
+    public func encoded() throws(ThemisError) -> [UInt8] {
+        if let plain = plainlyEncoded { return plain }
+        return try unsafe packed()
+    }
 
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__GetRequest>) { unsafe themis__v1__get_request__init(raw) }
 

@@ -192,7 +192,7 @@ public struct WriteRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
 
     /// Decodes a body, or throws `invalid_request`.
     public init(decoding bytes: UnsafeRawBufferPointer) throws(ThemisError) {
-        self = try unsafe Self.unpack(bytes)
+        if let plain = unsafe Self(plain: bytes) { self = plain } else { self = try unsafe Self.unpack(bytes) }
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
@@ -201,7 +201,10 @@ public struct WriteRequest: RPCMessage, @unsafe ProtobufMessage, Equatable {
     }
 
     /// The body, made in one piece: one is sent for every request of a client.
-    public func encoded() throws(ThemisError) -> [UInt8] { try unsafe packed() }
+    public func encoded() throws(ThemisError) -> [UInt8] {
+        if let plain = plainlyEncoded { return plain }
+        return try unsafe packed()
+    }
 
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__WriteRequest>) { unsafe themis__v1__write_request__init(raw) }
 
@@ -244,13 +247,16 @@ public struct WriteResponse: RPCMessage, @unsafe ProtobufMessage, Equatable {
 
     /// Decodes a body, or throws `invalid_request`.
     public init(decoding bytes: UnsafeRawBufferPointer) throws(ThemisError) {
-        self = try unsafe Self.unpack(bytes)
+        if let plain = unsafe Self(plain: bytes) { self = plain } else { self = try unsafe Self.unpack(bytes) }
     }
 
     /// Appends the body, or throws `invalid_request` when a text holds a zero character.
     public func encode(into out: inout ByteBuffer) throws(ThemisError) {
         try unsafe pack(into: &out)
     }
+
+    /// The body, made in one piece: one is sent for every write.
+    public func encoded() -> [UInt8] { plainlyEncoded }
 
     static func initialize(_ raw: UnsafeMutablePointer<Themis__V1__WriteResponse>) {
         unsafe themis__v1__write_response__init(raw)

@@ -127,6 +127,16 @@ public import ThemisTelemetry
         end()?.respond(self) { out throws(ThemisError) in try message.encode(into: &out) }
     }
 
+    /// Answers with `entity` and, instead of its own, a document that stays where it is.
+    public func respond(_ entity: EntityMessage, document: ArraySlice<UInt8>) {
+        end()?.respond(self) { out throws(ThemisError) in
+            if entity.encodePlainly(with: document, into: &out) { return }
+            var whole = entity
+            whole.document = Array(document)
+            try whole.encode(into: &out)
+        }
+    }
+
     /// Answers with an encoded body.
     public func respond(_ body: [UInt8]) { end()?.respond(self) { out throws(ThemisError) in out.append(body) } }
 

@@ -113,10 +113,10 @@ import ThemisTelemetry
     // MARK: Frames
 
     private func handle(_ frame: Frame) throws(ProtocolViolation) {
-        guard state != nil, let peer else { return try unsafe greet(frame) }
+        guard let state, let peer else { return try unsafe greet(frame) }
         let stream = unsafe frame.header.stream
         // Nearly every frame is a request that is accepted, which writes nothing yet.
-        if unsafe frame.header.type == .request, try unsafe state?.accept(frame.header) == true {
+        if unsafe frame.header.type == .request, try unsafe state.accept(frame.header) {
             return try unsafe open(frame, isWhole: frame.header.flags.contains(.end), peer)
         }
         switch try unsafe feed(frame) {
@@ -172,7 +172,7 @@ import ThemisTelemetry
         let call = RPCServerCall(
             self, stream: id, method: method, metadata: metadata, peer: peer, requestBytes: body.count, arrivedNanoseconds: arrival(),
             completions: server.completions, traffic: traffic(method, isWhole: isWhole), span: span(method, metadata.trace))
-        calls[id] = call
+        calls.insert(call, at: id)
         server.began(call)
         if let refusal = Self.refusal(method, metadata, peer.peer.role) { return call.fail(refusal) }
         if method.shape == .duplex {
