@@ -21,11 +21,11 @@ public struct TableName: Sendable, Hashable, CustomStringConvertible {
     public init(stored text: String) { self.text = text }
 
     private static func isValid(_ text: String) -> Bool {
-        let bytes = text.utf8
-        guard let first = bytes.first, bytes.count <= Limits.tableNameBytes else { return false }
         func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A) || byte == 0x5F }
-        guard isLetter(first) else { return false }
-        return bytes.allSatisfy { isLetter($0) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2D }
+        return unsafe text.withBytes { bytes in
+            guard let first = unsafe bytes.first, bytes.count <= Limits.tableNameBytes, isLetter(first) else { return false }
+            return unsafe bytes.allSatisfy { isLetter($0) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2D }
+        }
     }
 
     /// The name's text.
@@ -43,10 +43,16 @@ public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Throws: `invalid_key` saying which part is wrong.
     public init(validating text: String) throws(ThemisError) {
-        guard let colon = text.utf8.firstIndex(of: 0x3A) else {
-            throw ThemisError(.invalidKey, "key has no ':'; write it as table:pk")
+        let parts: (table: String, pk: String)? = unsafe text.withBytes { bytes in
+            guard let colon = unsafe bytes.firstIndex(of: 0x3A) else { return nil }
+            // What is UTF-8 as a whole is so on both sides of an ASCII character.
+            return unsafe (
+                String(decoding: UnsafeBufferPointer(rebasing: bytes[..<colon]), as: UTF8.self),
+                String(decoding: UnsafeBufferPointer(rebasing: bytes[(colon + 1)...]), as: UTF8.self)
+            )
         }
-        try self.init(table: TableName(validating: String(text[..<colon])), pk: String(text[text.utf8.index(after: colon)...]))
+        guard let parts else { throw ThemisError(.invalidKey, "key has no ':'; write it as table:pk") }
+        try self.init(table: TableName(validating: parts.table), pk: parts.pk)
     }
 
     /// Proves `pk` for a table that is proved already.
@@ -83,11 +89,16 @@ public struct EntityKey: Sendable, Hashable, CustomStringConvertible {
     public static func isValidPrimaryKey(_ pk: String) -> Bool {
         let count = pk.utf8.count
         guard count >= 1, count <= Limits.primaryKeyBytes else { return false }
-        var isASCII = true
-        for byte in pk.utf8 {
-            if byte < 0x20 || byte == 0x7F { return false }
-            if byte >= 0x80 { isASCII = false }
+        let (hasControls, isASCII) = unsafe pk.withBytes { bytes in
+            var (hasControls, joined) = (false, UInt8(0))
+            for index in 0..<bytes.count {
+                let byte = unsafe bytes[index]
+                hasControls = hasControls || byte < 0x20 || byte == 0x7F
+                joined |= byte
+            }
+            return (hasControls, joined < 0x80)
         }
+        if hasControls { return false }
         // Nearly all keys are ASCII: nothing of them has to be decoded.
         return isASCII || pk.unicodeScalars.allSatisfy { !(0x80...0x9F).contains($0.value) }
     }
@@ -128,4 +139,13 @@ public struct TransactionID: Sendable, Hashable, CustomStringConvertible {
 
     /// 32 digits.
     public var description: String { Digest.hex(bytes) }
+}
+
+extension String {
+    /// Looks at the UTF-8 in one piece: many times cheaper than one byte after the other by the string's own indices.
+    @inline(__always) func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        if let result = unsafe utf8.withContiguousStorageIfAvailable(body) { return result }
+        var text = self
+        return text.withUTF8(body)
+    }
 }

@@ -183,12 +183,14 @@ enum EntityJSON {
 
     /// Decimal digits without a detour over a string.
     static func appendNumber(_ number: UInt64, to out: inout [UInt8]) {
-        let start = out.count
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var start = digits.count
         var rest = number
         repeat {
-            out.append(0x30 + UInt8(rest % 10))
+            start -= 1
+            digits[start] = 0x30 + UInt8(rest % 10)
             rest /= 10
         } while rest > 0
-        out[start...].reverse()
+        for index in start..<digits.count { out.append(digits[index]) }
     }
 }

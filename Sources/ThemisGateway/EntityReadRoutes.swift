@@ -31,7 +31,8 @@ import ThemisRPC
                 exchange.fail(ThemisError(.notFound, "there is no entity with this key"))
             case .success(let entity):
                 // What a transaction has written has no version before it commits.
-                let headers = entity.version == 0 ? [] : [("ETag", EntityTag.text(version: entity.version))]
+                let headers: [(name: String, value: String)] =
+                    entity.version == 0 ? [] : [(name: "ETag", value: EntityTag.text(version: entity.version))]
                 if known?.matchesWeakly(entity.version) == true { return exchange.respond(304, contentType: nil, headers: headers) }
                 exchange.respond(200, contentType: MediaType.json.text, headers: headers, bytes: document)
             }

@@ -1,4 +1,5 @@
 import ThemisBase
+import ThemisNet
 import ThemisRPC
 
 /// One validator of an `If-Match` or `If-None-Match` header (RFC 9110, 8.8.3).
@@ -18,7 +19,7 @@ struct EntityTag: Equatable {
     }
 
     /// The tag of `version`, as it stands in a header.
-    static func text(version: UInt64) -> String { "\"\(version)\"" }
+    static func text(version: UInt64) -> String { HeaderText.quoted(version) }
 }
 
 /// The value of an `If-Match` or `If-None-Match` header.

@@ -151,6 +151,8 @@ extension HTTPExchange {
             throw ThemisError(
                 .unsupportedMediaType, "there is more than one Content-Type", fields: [FieldError("Content-Type", "send it once")])
         }
+        // Nearly every client sends just this.
+        for type in allowed where head.fields.isFirst("content-type", type.text) { return type }
         return try MediaType.ofBody(head.fields["content-type"], allowed: allowed)
     }
 

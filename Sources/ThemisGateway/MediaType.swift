@@ -16,7 +16,6 @@ struct MediaType: Equatable, Sendable {
     ///
     /// - Throws: `unsupported_media_type` listing what is allowed.
     static func ofBody(_ header: String?, allowed: [MediaType]) throws(ThemisError) -> MediaType {
-        // Nearly every client sends just this.
         if let header, let exact = allowed.first(where: { $0.text == header }) { return exact }
         guard let header, !header.allSatisfy({ $0 == " " }) else { return allowed[0] }
         let parts = header.split(separator: ";", omittingEmptySubsequences: false).map(trimmed)

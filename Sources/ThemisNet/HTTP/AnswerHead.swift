@@ -23,29 +23,37 @@ struct AnswerHead {
     /// Appends the head, and makes room for `bodyBytes` behind it at once.
     func write(to out: inout ByteBuffer, reserving bodyBytes: Int = 0) {
         _ = unsafe out.writable(minimum: Self.usualBytes + bodyBytes)
-        if status == 200 { out.append("HTTP/1.1 200 OK") } else { out.append(Self.statusLine(status)) }
+        switch status {
+        case 200: out.append(constant: "HTTP/1.1 200 OK")
+        case 201: out.append(constant: "HTTP/1.1 201 Created")
+        default: out.append(Self.statusLine(status))
+        }
         out.append(date.header)
         if let contentType {
-            out.append("\r\nContent-Type: ")
+            out.append(constant: "\r\nContent-Type: ")
             out.append(contentType)
         }
         if let contentLength {
-            out.append("\r\nContent-Length: ")
+            out.append(constant: "\r\nContent-Length: ")
             out.append(decimal: contentLength)
         }
-        if isChunked { out.append("\r\nTransfer-Encoding: chunked") }
-        if isGzipped { out.append("\r\nContent-Encoding: gzip") }
-        if varies { out.append("\r\nVary: Accept-Encoding") }
-        if closes { out.append("\r\nConnection: close") } else if saysKeepAlive { out.append("\r\nConnection: keep-alive") }
-        out.append("\r\nX-Request-Id: ")
+        if isChunked { out.append(constant: "\r\nTransfer-Encoding: chunked") }
+        if isGzipped { out.append(constant: "\r\nContent-Encoding: gzip") }
+        if varies { out.append(constant: "\r\nVary: Accept-Encoding") }
+        if closes {
+            out.append(constant: "\r\nConnection: close")
+        } else if saysKeepAlive {
+            out.append(constant: "\r\nConnection: keep-alive")
+        }
+        out.append(constant: "\r\nX-Request-Id: ")
         request.write(to: &out)
         for (name, value) in headers {
-            out.append("\r\n")
+            out.append(constant: "\r\n")
             HeaderText.append(name, to: &out)
-            out.append(": ")
+            out.append(constant: ": ")
             HeaderText.append(value, to: &out)
         }
-        out.append("\r\n\r\n")
+        out.append(constant: "\r\n\r\n")
     }
 
     private static func statusLine(_ status: Int) -> String {
@@ -98,15 +106,30 @@ enum RequestName: Sendable {
     }
 }
 
-/// Names and values of headers that are sent.
-enum HeaderText {
+/// Names and values of headers that are sent. Pure; any thread.
+public enum HeaderText {
+    /// `number` between quotes, as an entity tag is written: without a detour over other texts.
+    public static func quoted(_ number: UInt64) -> String {
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 22) { text in
+            unsafe text[21] = 0x22
+            var start = 21
+            var rest = number
+            repeat {
+                start -= 1
+                unsafe text[start] = 0x30 + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0
+            start -= 1
+            unsafe text[start] = 0x22
+            return unsafe String(decoding: UnsafeBufferPointer(rebasing: text[start...]), as: UTF8.self)
+        }
+    }
+
     /// Appends `text`. It may come from stored data: nothing of it may end the header.
     static func append(_ text: String, to out: inout ByteBuffer) {
-        var text = text
-        text.withUTF8 { bytes in
-            if unsafe bytes.allSatisfy({ ASCII.isFieldText($0) }) { return unsafe out.append(UnsafeRawBufferPointer(bytes)) }
-            unsafe out.append(bytes.map { ASCII.isFieldText($0) ? $0 : ASCII.space })
-        }
+        let start = out.count
+        out.append(text)
+        out.blankControls(from: start)
     }
 }
 

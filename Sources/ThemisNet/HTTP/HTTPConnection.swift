@@ -56,22 +56,15 @@ import ThemisBase
 
     /// One event of the parser. Returns false when more bytes, or an answer, must come first.
     private func step(_ bytes: UnsafeRawBufferPointer, _ used: inout Int) throws(ThemisError) -> Bool {
-        if let current, current.body.isComplete { return false }
-        if current == nil, stream.isAboveHighWater {
+        if let current {
+            if current.body.isComplete { return false }
+            if current.hasBody, !isDiscardingBody, mustWait(for: current, bytes.count) {
+                stream.pauseReading()
+                return false
+            }
+        } else if stream.isAboveHighWater {
             // Who sends requests and reads no answers is owed one answer, not one for each.
             isOutputFull = true
-            stream.pauseReading()
-            return false
-        }
-        // A refused body is not read before its refusal has gone. What came together with the head is dropped here: keeping it, and pausing
-        // and resuming the socket, would cost more than the refusal.
-        if let current, current.awaitsRefusal, current.head.framing != .none, !isDiscardingBody, !hasCome(current.body, bytes.count) {
-            stream.pauseReading()
-            return false
-        }
-        // The end of a body that has come is told at once: it takes no bytes, and none may follow that would bring the parser back here.
-        if let current, !isDiscardingBody, current.body.isFull, current.body.remainingBytes != 0 {
-            isBodyPaused = true
             stream.pauseReading()
             return false
         }
@@ -97,6 +90,17 @@ import ThemisBase
         return true
     }
 
+    /// Whether the body of `exchange`, of which `available` bytes have come, is not read now.
+    private func mustWait(for exchange: HTTPExchange, _ available: Int) -> Bool {
+        // A refused body is not read before its refusal has gone. What came together with the head is dropped here: keeping it, and pausing
+        // and resuming the socket, would cost more than the refusal.
+        if exchange.awaitsRefusal, !hasCome(exchange.body.remainingBytes, available) { return true }
+        // The end of a body that has come is told at once: it takes no bytes, and none may follow that would bring the parser back here.
+        guard exchange.body.isFull, exchange.body.remainingBytes != 0 else { return false }
+        isBodyPaused = true
+        return true
+    }
+
     private func noteIncompleteHead() {
         if parser.isWithinRequest {
             if headSince == nil { headSince = server.nowMilliseconds }
@@ -105,7 +109,7 @@ import ThemisBase
         }
     }
 
-    private func begin(_ head: HTTPRequestHead) {
+    private func begin(_ head: consuming HTTPRequestHead) {
         headSince = nil
         isFresh = false
         hasSentContinue = false
@@ -115,10 +119,8 @@ import ThemisBase
         let now = Int64(nowNanoseconds / 1_000_000)
         (bodySince, bodyProgressAt, bodyProgressBytes, windowBytes) = (now, now, 0, 0)
         let given = head.fields["x-request-id"]
-        let isUsable = given.map {
-            head.fields.count("x-request-id") == 1 && !$0.isEmpty && $0.utf8.count <= Limits.requestIDBytes
-                && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-        }
+        var isUsable: Bool?
+        if let given { isUsable = head.fields.count("x-request-id") == 1 && Self.isRequestID(given) }
         let exchange = HTTPExchange(
             head, name: isUsable == true ? .given(given ?? "") : server.makeName(), server: server, connection: self,
             nowNanoseconds: nowNanoseconds)
@@ -133,9 +135,14 @@ import ThemisBase
         }
     }
 
-    /// Whether all that is left of `body` is among `available` bytes, and little enough to be read over.
-    private func hasCome(_ body: RequestBody, _ available: Int) -> Bool {
-        body.remainingBytes.map { $0 <= min(available, Limits.bodyDrainBytes) } ?? false
+    private static func isRequestID(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= Limits.requestIDBytes && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+    }
+
+    /// Whether all that is left of a body is among `available` bytes, and little enough to be read over.
+    private func hasCome(_ remaining: Int?, _ available: Int) -> Bool {
+        guard let remaining else { return false }
+        return remaining <= min(available, Limits.bodyDrainBytes)
     }
 
     private func discard(_ count: Int) {

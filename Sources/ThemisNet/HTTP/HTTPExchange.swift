@@ -42,6 +42,8 @@ public import ThemisTelemetry
     var turn: HTTPTurn?
     /// Whether it was refused, and the refusal waits for its turn.
     var awaitsRefusal = false
+    /// Whether the request has a body, perhaps an empty one.
+    let hasBody: Bool
     private(set) var answer = Answer.none
     private(set) var routeIndex: Int?
     private(set) var isChunking = false
@@ -55,13 +57,14 @@ public import ThemisTelemetry
     /// Milliseconds of the monotonic clock; nil without a bound.
     var deadlineMilliseconds: Int64?
 
-    init(_ head: HTTPRequestHead, name: RequestName, server: HTTPServer, connection: HTTPConnection, nowNanoseconds: UInt64) {
+    init(_ head: consuming HTTPRequestHead, name: RequestName, server: HTTPServer, connection: HTTPConnection, nowNanoseconds: UInt64) {
+        body = RequestBody(framing: head.framing, isGzipped: false)
+        hasBody = head.framing != .none
         self.head = head
         self.name = name
         self.server = server
         self.connection = connection
         startedNanoseconds = nowNanoseconds
-        body = RequestBody(framing: head.framing, isGzipped: false)
     }
 
     // MARK: The request
@@ -117,7 +120,7 @@ public import ThemisTelemetry
 
     private func matched() throws(ThemisError) -> Int {
         // RFC 9112 §3.2.4: an address without a path is how OPTIONS names the server as a whole through a proxy.
-        if head.rawTarget == "*" || (head.method == .options && head.target.isEmpty) {
+        if head.isAsterisk || (head.method == .options && head.target.isEmpty) {
             throw Refusal.options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS").error
         }
         switch try server.router.match(head.rawPath, head.method) {
@@ -233,15 +236,15 @@ public import ThemisTelemetry
         let length = gzipped?.count ?? bytes.byteCount
         let closes = connection.closesAfterAnswer
         let now = server.nowNanoseconds
-        let answerHead = AnswerHead(
-            status: status, contentType: hasNoBody || bytes.isEmpty ? nil : contentType.map(MediaTypes.withCharset),
-            contentLength: hasNoBody ? nil : length, isChunked: false, isGzipped: gzipped != nil, varies: canVary, closes: closes,
-            saysKeepAlive: head.isHTTP10, request: name, date: server.currentDate(now), headers: headers)
         let sendsBody = !hasNoBody && !isHead
         connection.stream.write { out in
+            let answerHead = AnswerHead(
+                status: status, contentType: hasNoBody || bytes.isEmpty ? nil : contentType.map(MediaTypes.withCharset),
+                contentLength: hasNoBody ? nil : length, isChunked: false, isGzipped: gzipped != nil, varies: canVary, closes: closes,
+                saysKeepAlive: head.isHTTP10, request: name, date: server.currentDate(now), headers: headers)
             answerHead.write(to: &out, reserving: sendsBody ? length : 0)
             guard sendsBody else { return }
-            if let gzipped { out.append(gzipped) } else { unsafe bytes.withUnsafeBytes { unsafe out.append($0) } }
+            if let gzipped { out.append(gzipped) } else { out.append(bytes) }
         }
         answeredBytes = sendsBody ? length : 0
         finish(status: status, closes: closes, now)

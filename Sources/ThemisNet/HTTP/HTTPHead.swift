@@ -20,18 +20,43 @@ public struct HTTPFields: Sendable {
         return nil
     }
 
+    /// Whether the first header called `name` (in lower case) has just the value `text`.
+    public func isFirst(_ name: StaticString, _ text: String) -> Bool {
+        guard let value = slice(name), value.count == text.utf8.count else { return false }
+        let isEqual = unsafe text.utf8.withContiguousStorageIfAvailable { wanted in
+            unsafe value.withUnsafeBytes { unsafe ASCII.isEqual($0, UnsafeRawBufferPointer(wanted)) }
+        }
+        return isEqual ?? value.elementsEqual(text.utf8)
+    }
+
     /// The bytes of every header called `name` (in lower case).
     func slices(_ name: StaticString) -> [ArraySlice<UInt8>] { ranges.filter { isNamed($0, name) }.map { bytes[$0.value] } }
 
     /// How many headers are called `name` (in lower case).
     public func count(_ name: StaticString) -> Int { ranges.count { isNamed($0, name) } }
 
-    func isNamed(_ range: FieldRange, _ name: StaticString) -> Bool {
-        guard range.name.count == name.utf8CodeUnitCount else { return false }
+    @inline(__always) func isNamed(_ range: FieldRange, _ name: StaticString) -> Bool {
+        // By length first: few headers have the same one.
+        range.nameEnd &- range.nameStart == UInt16(truncatingIfNeeded: name.utf8CodeUnitCount) && isSpelled(range, name)
+    }
+
+    private func isSpelled(_ range: FieldRange, _ name: StaticString) -> Bool {
         for index in 0..<range.name.count where unsafe ASCII.lower(bytes[range.name.lowerBound + index]) != name.utf8Start[index] {
             return false
         }
         return true
+    }
+
+    /// Where `byte` stands first within `range`; nil when it does not.
+    func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
+        let offset = unsafe bytes.withUnsafeBytes { unsafe ASCII.firstIndex(of: byte, in: UnsafeRawBufferPointer(rebasing: $0[range])) }
+        guard let offset else { return nil }
+        return range.lowerBound + offset
+    }
+
+    /// Whether `word` stands at `range`, and nothing else.
+    func holds(_ word: StaticString, at range: Range<Int>) -> Bool {
+        unsafe bytes.withUnsafeBytes { unsafe ASCII.isEqual(UnsafeRawBufferPointer(rebasing: $0[range]), word) }
     }
 
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
@@ -64,6 +89,8 @@ public struct HTTPRequestHead: Sendable {
     public let method: HTTPMethod
     /// The target as sent, without what an absolute form has before the path. Empty, or a query, for one without a path.
     let target: Range<Int>
+    /// Where the path ends: at the question mark, or with the target.
+    let pathEnd: Int
     /// The headers.
     public let fields: HTTPFields
     /// HTTP/1.0 instead of 1.1.
@@ -80,7 +107,9 @@ public struct HTTPRequestHead: Sendable {
     /// The target as sent: path and query, still encoded.
     public var rawTarget: String { String(decoding: fields.bytes[target], as: UTF8.self) }
     /// The path, still encoded.
-    var rawPath: ArraySlice<UInt8> { fields.bytes[target].prefix { $0 != 0x3F } }
+    var rawPath: ArraySlice<UInt8> { fields.bytes[target.lowerBound..<pathEnd] }
     /// What follows the question mark, still encoded.
-    var rawQuery: ArraySlice<UInt8> { fields.bytes[target].drop { $0 != 0x3F }.dropFirst() }
+    var rawQuery: ArraySlice<UInt8> { fields.bytes[min(pathEnd + 1, target.upperBound)..<target.upperBound] }
+    /// Whether the target is the server as a whole.
+    var isAsterisk: Bool { target.count == 1 && fields.bytes[target.lowerBound] == 0x2A }
 }

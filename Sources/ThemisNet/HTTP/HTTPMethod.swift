@@ -1,3 +1,5 @@
+import Glibc
+
 /// A request method. Methods that no route of THEMIS can have are kept as `other`.
 public enum HTTPMethod: String, Sendable, CaseIterable {
     case get = "GET"
@@ -46,6 +48,16 @@ enum ASCII {
         return byte < 128 && tokenHigh >> UInt64(byte - 64) & 1 == 1
     }
 
+    // The same of what a host and port can be made of (RFC 3986): no user information, no path, no list.
+    private static let hostLow: UInt64 = 0x2FFF_6FF2_0000_0000
+    private static let hostHigh: UInt64 = 0x47FF_FFFE_AFFF_FFFE
+
+    /// A character of a host with its port.
+    @inline(__always) static func isHost(_ byte: UInt8) -> Bool {
+        if byte < 64 { return hostLow >> UInt64(byte) & 1 == 1 }
+        return byte < 128 && hostHigh >> UInt64(byte - 64) & 1 == 1
+    }
+
     /// A byte that may stand in a header's value; bytes from 0x80 on are opaque.
     @inline(__always) static func isFieldText(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7F) || byte == tab }
 
@@ -63,9 +75,19 @@ enum ASCII {
     @inline(__always) static func lower(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
 
     static func isEqual(_ bytes: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
-        guard bytes.count == word.utf8CodeUnitCount else { return false }
-        for index in 0..<bytes.count where unsafe bytes[index] != word.utf8Start[index] { return false }
-        return true
+        unsafe isEqual(bytes, UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    }
+
+    static func isEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        guard left.count == right.count else { return false }
+        guard let start = left.baseAddress, let other = right.baseAddress else { return true }
+        return unsafe memcmp(start, other, left.count) == 0
+    }
+
+    /// Where `byte` stands first; nil when it does not.
+    static func firstIndex(of byte: UInt8, in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let start = bytes.baseAddress, let found = unsafe memchr(start, Int32(byte), bytes.count) else { return nil }
+        return unsafe UnsafeRawPointer(found) - start
     }
 
     /// Compares without regard to the case of ASCII letters; `lowercase` is lower case already.

@@ -104,7 +104,7 @@ private struct RequestHeadReader {
     let startLine: Range<Int>
 
     init(_ bytes: UnsafeRawBufferPointer, _ scanner: HeadScanner) {
-        fields = unsafe HTTPFields(bytes: Array(bytes[..<scanner.position]), ranges: scanner.fields)
+        fields = unsafe HTTPFields(bytes: Array(UnsafeRawBufferPointer(rebasing: bytes[..<scanner.position])), ranges: scanner.fields)
         startLine = scanner.startLine
     }
 
@@ -137,23 +137,23 @@ private struct RequestHeadReader {
             throw ThemisError(.malformedHTTP, hosts == 0 ? "the Host header is missing" : "there is more than one Host header")
         }
         return HTTPRequestHead(
-            method: method, target: target, fields: fields, isHTTP10: isHTTP10, framing: framing,
+            method: method, target: target, pathEnd: fields.firstIndex(of: 0x3F, in: target) ?? target.upperBound, fields: fields,
+            isHTTP10: isHTTP10, framing: framing,
             keepsAlive: isHTTP10 ? connection.keepsAlive && !connection.closes : !connection.closes,
             expectation: isHTTP10 ? .none : expectation)
     }
 
     private func requestLine() throws(ThemisError) -> (method: Range<Int>, target: Range<Int>, isHTTP10: Bool) {
-        let line = fields.bytes[startLine]
-        guard let first = line.firstIndex(of: ASCII.space), first > 0, let last = line.lastIndex(of: ASCII.space),
-            last > first + 1,
-            !line[(first + 1)..<last].contains(ASCII.space)
+        let end = startLine.upperBound
+        guard let first = fields.firstIndex(of: ASCII.space, in: startLine), first > 0,
+            let last = fields.firstIndex(of: ASCII.space, in: (first + 1)..<end), last > first + 1,
+            fields.firstIndex(of: ASCII.space, in: (last + 1)..<end) == nil
         else { throw ThemisError(.malformedHTTP, "the request line is not `method target HTTP/1.1`, separated by single spaces") }
-        guard first <= Limits.methodBytes, line[..<first].allSatisfy({ ASCII.isToken($0) }) else {
+        guard first <= Limits.methodBytes, fields.bytes[..<first].allSatisfy({ ASCII.isToken($0) }) else {
             throw ThemisError(.malformedHTTP, "the method is not a token of at most \(Limits.methodBytes) characters")
         }
-        let version = line[(last + 1)...]
-        if version.elementsEqual("HTTP/1.1".utf8) { return (0..<first, (first + 1)..<last, false) }
-        guard version.elementsEqual("HTTP/1.0".utf8) else {
+        if fields.holds("HTTP/1.1", at: (last + 1)..<end) { return (0..<first, (first + 1)..<last, false) }
+        guard fields.holds("HTTP/1.0", at: (last + 1)..<end) else {
             throw ThemisError(.malformedHTTP, "the version is not known; use HTTP/1.1 or HTTP/1.0")
         }
         return (0..<first, (first + 1)..<last, true)
@@ -161,7 +161,9 @@ private struct RequestHeadReader {
 
     private func pathAndQuery(of target: Range<Int>, isOptions: Bool) throws(ThemisError) -> Range<Int> {
         let bytes = fields.bytes[target]
-        guard !bytes.contains(0x23) else { throw ThemisError(.malformedHTTP, "the target holds a fragment (#); do not send it") }
+        guard fields.firstIndex(of: 0x23, in: target) == nil else {
+            throw ThemisError(.malformedHTTP, "the target holds a fragment (#); do not send it")
+        }
         if bytes.first == ASCII.slash || (isOptions && bytes.elementsEqual("*".utf8)) { return target }
         for scheme in ["http://", "https://"] where bytes.count > scheme.utf8.count {
             guard ASCII.isEqualIgnoringCase(bytes.prefix(scheme.utf8.count), scheme.utf8) else { continue }
@@ -175,15 +177,9 @@ private struct RequestHeadReader {
     }
 
     private static func checkHost(_ value: ArraySlice<UInt8>) throws(ThemisError) {
-        // RFC 3986: what a host and port can be made of. No user information, no path, no list.
-        let isPlain = value.allSatisfy { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-            case 0x21, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x2B, 0x2D, 0x2E, 0x3A, 0x3B, 0x3D, 0x5B, 0x5D, 0x5F, 0x7E: true
-            default: false
-            }
+        guard unsafe value.withUnsafeBytes({ unsafe $0.allSatisfy { ASCII.isHost($0) } }) else {
+            throw ThemisError(.malformedHTTP, "the host is not a name or address with an optional port")
         }
-        guard isPlain else { throw ThemisError(.malformedHTTP, "the host is not a name or address with an optional port") }
     }
 }
 

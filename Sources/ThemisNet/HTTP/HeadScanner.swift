@@ -54,6 +54,8 @@ struct HeadScanner: Sendable {
                     throw Self.startLineError(byte)
                 } else if index >= Limits.requestLineBytes {
                     throw unsafe Self.longStartLine(bytes)
+                } else {
+                    index = unsafe Self.end(of: bytes, index, min(end, Limits.requestLineBytes)) { $0 >= 0x20 && $0 <= 0x7E } - 1
                 }
             case .startLineCR:
                 guard byte == ASCII.lineFeed else { throw Self.bareCR }
@@ -73,12 +75,12 @@ struct HeadScanner: Sendable {
                     state = .beforeValue
                 } else if !ASCII.isToken(byte) {
                     throw Self.nameError(byte)
+                } else {
+                    index = unsafe Self.end(of: bytes, index, min(end, fieldsStart + Limits.headerBytes), ASCII.isToken) - 1
                 }
             case .beforeValue:
                 if byte == ASCII.space || byte == ASCII.tab { break }
-                valueStart = index
-                valueEnd = index
-                state = .value
+                (valueStart, valueEnd, state) = (index, index, .value)
                 continue
             case .value:
                 if byte == ASCII.carriageReturn {
@@ -87,7 +89,8 @@ struct HeadScanner: Sendable {
                 } else if !ASCII.isFieldText(byte) {
                     throw Self.valueError(byte)
                 } else if byte != ASCII.space && byte != ASCII.tab {
-                    valueEnd = index + 1
+                    valueEnd = unsafe Self.end(of: bytes, index, min(end, fieldsStart + Limits.headerBytes)) { $0 > 0x20 && $0 != 0x7F }
+                    index = valueEnd - 1
                 }
             case .valueCR:
                 guard byte == ASCII.lineFeed else { throw Self.bareCR }
@@ -98,13 +101,20 @@ struct HeadScanner: Sendable {
                 return true
             }
             index += 1
-            if fieldsStart > 0, index - fieldsStart > Limits.headerBytes {
-                throw ThemisError(
-                    .headersTooLarge, "headers are longer than \(Limits.headerBytes) bytes; send fewer or shorter ones")
-            }
+            if fieldsStart > 0, index - fieldsStart > Limits.headerBytes { throw Self.tooLarge }
         }
         position = index
         return false
+    }
+
+    /// Where the run of bytes ends that begins with the one at `index`, which belongs to it. Looks at none from `stop` on: there, a bound
+    /// is looked at first.
+    @inline(__always) private static func end(
+        of bytes: UnsafeRawBufferPointer, _ index: Int, _ stop: Int, _ belongs: (UInt8) -> Bool
+    ) -> Int {
+        var next = index + 1
+        while next < stop, unsafe belongs(bytes[next]) { next += 1 }
+        return next
     }
 
     private mutating func startField(_ byte: UInt8, at index: Int) throws(ThemisError) {
@@ -131,6 +141,8 @@ struct HeadScanner: Sendable {
     // MARK: Refusals
 
     private static let bareCR = ThemisError(.malformedHTTP, "a CR stands without its LF; end each line with CRLF")
+    private static let tooLarge = ThemisError(
+        .headersTooLarge, "headers are longer than \(Limits.headerBytes) bytes; send fewer or shorter ones")
     private static let emptyName = ThemisError(.malformedHTTP, "a header has no name")
 
     private static func startLineError(_ byte: UInt8) -> ThemisError {

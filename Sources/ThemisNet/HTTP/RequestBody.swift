@@ -24,10 +24,10 @@ struct RequestBody {
     var gathersAll = false
 
     /// Whether reading from the socket should pause.
-    var isFull: Bool { !gathersAll && buffered.count >= Limits.bodyBufferBytes }
+    @inline(__always) var isFull: Bool { !gathersAll && buffered.count >= Limits.bodyBufferBytes }
 
     /// Bytes that are still to come, nil when nobody can know.
-    var remainingBytes: Int? {
+    @inline(__always) var remainingBytes: Int? {
         if isComplete { return 0 }
         if case .length(let count) = framing { return count - receivedBytes }
         return nil

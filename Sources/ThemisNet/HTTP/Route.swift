@@ -114,6 +114,7 @@ public struct Router: Sendable {
             route.pattern.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.filter { !"{}*".contains($0) }) }
         }
         for index in routes.indices { insert(index) }
+        precondition(names.allSatisfy { $0.count <= ValueRanges.most }, "a pattern has at most \(ValueRanges.most) parameters")
     }
 
     private mutating func insert(_ index: Int) {
@@ -148,48 +149,55 @@ public struct Router: Sendable {
     ///
     /// - Throws: `invalid_request` for a broken percent escape.
     func match(_ path: ArraySlice<UInt8>, _ method: HTTPMethod) throws(ThemisError) -> Match {
-        let isEscaped = path.contains(ASCII.percent)
+        let isEscaped = unsafe path.withUnsafeBytes { unsafe ASCII.firstIndex(of: ASCII.percent, in: $0) != nil }
         if isEscaped {
             for segment in path.split(separator: ASCII.slash) { _ = try RequestTarget.decoded(segment) }
         }
-        var values: [Range<Int>] = []
-        guard let end = find(path, from: min(path.startIndex + 1, path.endIndex), node: 0, isEscaped, &values) else { return .unknown }
+        var values = ValueRanges()
+        let found = unsafe path.withUnsafeBytes { unsafe find($0, from: min(1, $0.count), node: 0, isEscaped, &values) }
+        guard let end = found else { return .unknown }
         let ends = nodes[end].ends
-        let wanted = ends.first { $0.method == method } ?? (method == .head ? ends.first { $0.method == .get } : nil)
+        var wanted = ends.first { $0.method == method }
+        if wanted == nil, method == .head { wanted = ends.first { $0.method == .get } }
         guard let wanted else { return .wrongMethod(allow: allow(end)) }
         var named: [(name: String, value: String)] = []
         named.reserveCapacity(values.count)
-        for (name, range) in zip(names[wanted.route], values) {
+        for index in 0..<values.count {
+            let range = values[index]
+            let part = path[(path.startIndex + range.lowerBound)..<(path.startIndex + range.upperBound)]
             // Decoded after matching: an encoded slash stays inside its segment.
-            named.append((name, isEscaped ? try RequestTarget.decoded(path[range]) : String(decoding: path[range], as: UTF8.self)))
+            let value = isEscaped ? try RequestTarget.decoded(part) : String(decoding: part, as: UTF8.self)
+            named.append((names[wanted.route][index], value))
         }
         return .found(index: wanted.route, values: named)
     }
 
     /// The node where the segments from `start` on lead; adds where the values of parameters stand.
     private func find(
-        _ path: ArraySlice<UInt8>, from start: Int, node: Int, _ isEscaped: Bool, _ values: inout [Range<Int>]
+        _ path: UnsafeRawBufferPointer, from start: Int, node: Int, _ isEscaped: Bool, _ values: inout ValueRanges
     ) -> Int? {
-        guard start <= path.endIndex else { return nodes[node].ends.isEmpty ? nil : node }
+        guard start <= path.count else { return nodes[node].ends.isEmpty ? nil : node }
         var end = start
-        while end < path.endIndex, path[end] != ASCII.slash { end += 1 }
-        let segment = path[start..<end]
-        for literal in nodes[node].literals where Self.isEqual(segment, literal.segment, isEscaped) {
-            if let found = find(path, from: end + 1, node: literal.node, isEscaped, &values) { return found }
+        while end < path.count, unsafe path[end] != ASCII.slash { end += 1 }
+        let segment = unsafe UnsafeRawBufferPointer(rebasing: path[start..<end])
+        for literal in nodes[node].literals where unsafe Self.isEqual(segment, literal.segment, isEscaped) {
+            if let found = unsafe find(path, from: end + 1, node: literal.node, isEscaped, &values) { return found }
         }
-        if let parameter = nodes[node].parameter, !segment.isEmpty {
+        if let parameter = nodes[node].parameter, unsafe !segment.isEmpty {
             values.append(start..<end)
-            if let found = find(path, from: end + 1, node: parameter, isEscaped, &values) { return found }
+            if let found = unsafe find(path, from: end + 1, node: parameter, isEscaped, &values) { return found }
             values.removeLast()
         }
-        guard let rest = nodes[node].rest, start < path.endIndex else { return nil }
-        values.append(start..<path.endIndex)
+        guard let rest = nodes[node].rest, start < path.count else { return nil }
+        values.append(start..<path.count)
         return rest
     }
 
-    private static func isEqual(_ segment: ArraySlice<UInt8>, _ literal: [UInt8], _ isEscaped: Bool) -> Bool {
-        if segment.count == literal.count { return segment.elementsEqual(literal) }
-        guard isEscaped, segment.count > literal.count, let plain = try? RequestTarget.decoded(segment) else { return false }
+    private static func isEqual(_ segment: UnsafeRawBufferPointer, _ literal: [UInt8], _ isEscaped: Bool) -> Bool {
+        if segment.count == literal.count { return unsafe literal.withUnsafeBytes { unsafe ASCII.isEqual($0, segment) } }
+        guard isEscaped, segment.count > literal.count, let plain = try? unsafe RequestTarget.decoded(ArraySlice(segment)) else {
+            return false
+        }
         return plain.utf8.elementsEqual(literal)
     }
 
@@ -198,4 +206,21 @@ public struct Router: Sendable {
         if words.contains("GET"), !words.contains("HEAD") { words.append("HEAD") }
         return (words + ["OPTIONS"]).joined(separator: ", ")
     }
+}
+
+/// Where the values of a path's parameters stand in it: few, and kept without memory of their own.
+private struct ValueRanges {
+    /// More than any pattern has.
+    static let most = 8
+    private(set) var count = 0
+    private var ranges = InlineArray<8, Range<Int>>(repeating: 0..<0)
+
+    subscript(_ index: Int) -> Range<Int> { ranges[index] }
+
+    mutating func append(_ range: Range<Int>) {
+        ranges[count] = range
+        count += 1
+    }
+
+    mutating func removeLast() { count -= 1 }
 }

@@ -78,15 +78,29 @@ import Glibc
     /// Appends `bytes`.
     public mutating func append(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe append($0) } }
 
+    /// Appends `bytes`.
+    public mutating func append(_ bytes: RawSpan) { unsafe bytes.withUnsafeBytes { unsafe append($0) } }
+
     /// Appends constant text.
-    public mutating func append(_ text: StaticString) {
+    public mutating func append(constant text: StaticString) {
         unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     /// Appends the UTF-8 of `text`.
     public mutating func append(_ text: String) {
+        // Texts nearly always lie in one piece, which needs no copy that could be made contiguous.
+        let isDone: Void? = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe append(UnsafeRawBufferPointer($0)) }
+        if isDone != nil { return }
         var text = text
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Makes a space of every byte behind the first `start` that may not stand in a header.
+    mutating func blankControls(from start: Int) {
+        guard start < count, let base = unsafe storage else { return }
+        for index in (head + start)..<tail where unsafe !ASCII.isFieldText(base.load(fromByteOffset: index, as: UInt8.self)) {
+            unsafe base.storeBytes(of: ASCII.space, toByteOffset: index, as: UInt8.self)
+        }
     }
 
     /// Appends a byte.

@@ -64,6 +64,8 @@ public protocol ByteStreamHandler: AnyObject {
     private let socket: OwnedDescriptor
     private var handler: (any ByteStreamHandler)?
     private var watcher: FileWatcher?
+    /// What the watcher watches for now; asked several times for each request.
+    private var watched: Readiness = []
     private var input: ByteBuffer
     private var output: ByteBuffer
     private var isReadingPaused = true
@@ -108,6 +110,7 @@ public protocol ByteStreamHandler: AnyObject {
         didSet {
             guard isPressing != oldValue, let watcher else { return }
             watcher.isPressing = isPressing
+            watched = watcher.interest
             updateInterest()
         }
     }
@@ -214,11 +217,13 @@ public protocol ByteStreamHandler: AnyObject {
     }
 
     private func updateInterest() {
-        guard isOpen, let watcher else { return }
+        guard isOpen else { return }
         var interest: Readiness = []
         let isFull = input.count >= options.readLimitBytes
         if !hasEnded, hasShutDown || (!isReadingPaused && !isFull && !isFinishing) { interest.insert(.readable) }
         if isBlocked { interest.insert(.writable) }
+        guard interest != watched, let watcher else { return }
+        watched = interest
         if !watcher.watch(interest) { close(.failed(EMFILE)) }
     }
 
