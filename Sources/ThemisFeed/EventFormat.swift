@@ -111,15 +111,20 @@ struct EventIdentifier: Equatable, Sendable {
 
     /// Takes an id apart; nil when it is none of ours.
     init?(_ text: String) {
-        guard text.utf8.count <= 64, let dash = text.utf8.lastIndex(of: 0x2D) else { return nil }
+        guard text.utf8.count <= Self.longestText, let dash = text.utf8.lastIndex(of: 0x2D) else { return nil }
         let numbers = text[text.utf8.index(after: dash)...].split(separator: ".", omittingEmptySubsequences: false)
         guard numbers.count <= 2, let sequence: SequenceNumber = Self.number(numbers[0], digits: 20) else { return nil }
         let ordinal: UInt32? = numbers.count == 2 ? Self.number(numbers[1], digits: 5) : 0
         guard let ordinal else { return nil }
         let epoch = text[..<dash]
-        guard !epoch.isEmpty, epoch.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
+        guard (1...Self.longestEpoch).contains(epoch.utf8.count), epoch.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
         self.init(epoch: String(epoch), sequence: sequence, ordinal: ordinal)
     }
+
+    /// Ours have 16 digits of epoch; a client may send anything.
+    private static let longestText = 64
+    /// With a dash, 20 digits and `.` with 5 digits it is an id that can be read again.
+    private static let longestEpoch = longestText - 27
 
     private static func number<Value: FixedWidthInteger>(_ text: Substring, digits: Int) -> Value? {
         guard !text.isEmpty, text.utf8.count <= digits, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }

@@ -127,7 +127,8 @@ enum HTTPFuzz {
         try require(head.fields.count <= Limits.headerCount, "\(head.fields.count) headers")
         try require(head.fields.bytes.count <= Limits.headerBytes + Limits.requestLineBytes + 4, "a head of \(head.fields.bytes.count)")
         let path = head.rawPath
-        try require(path.first == ASCII.slash || path.elementsEqual("*".utf8), "the path \(Array(path))")
+        // An absolute form may have none.
+        try require(path.isEmpty || path.first == ASCII.slash || path.elementsEqual("*".utf8), "the path \(Array(path))")
         if head.framing == .chunked {
             try require(head.fields.count("content-length") == 0 && !head.isHTTP10, "two framings")
         }
