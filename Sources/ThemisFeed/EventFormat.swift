@@ -117,7 +117,9 @@ struct EventIdentifier: Equatable, Sendable {
         let ordinal: UInt32? = numbers.count == 2 ? Self.number(numbers[1], digits: 5) : 0
         guard let ordinal else { return nil }
         let epoch = text[..<dash]
-        guard (1...Self.longestEpoch).contains(epoch.utf8.count), epoch.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
+        guard (1...Self.longestEpoch).contains(epoch.utf8.count),
+            epoch.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else { return nil }
         self.init(epoch: String(epoch), sequence: sequence, ordinal: ordinal)
     }
 

@@ -71,6 +71,10 @@ func makeFrame(_ sequence: SequenceNumber, bytes: Int = 10) -> [UInt8] {
         let system = EventIdentifier(epoch: "00ff12", sequence: 42, ordinal: 7)
         #expect(system.text == "00ff12-00000000000000000042.7")
         #expect(EventIdentifier(system.text) == system)
+        let longest = EventIdentifier(epoch: String(repeating: "a", count: 37), sequence: .max, ordinal: 99_999)
+        #expect(EventIdentifier(longest.text) == longest)
+        // One digit more, and its own text could not be read.
+        #expect(EventIdentifier(String(repeating: "a", count: 38) + "-1") == nil)
     }
 
     @Test(arguments: [
