@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1
 work=.build/$kind
+Scripts/venv.sh geo
 export SWIFT_BACKTRACE=enable=no THEMIS_BIN=$PWD/$work/debug
 # Wrong memory accesses and races; what a process still holds when it ends, memory and threads, is not judged.
 # A report ends its process with 66, which fails a child's test too; all reports are gathered beside the log.

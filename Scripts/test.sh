@@ -5,12 +5,7 @@ cd "$(dirname "$0")/.."
 rm -rf .build/tiers
 swift build --build-tests
 failed=0
-tier() { # A tier that fails is run once more: what passes then is named in the summary as flaky, with its first log beside it.
-    Scripts/tier.sh "$@" && return
-    cp ".build/tiers/$1.log" ".build/tiers/$1.first.log"
-    Scripts/tier.sh "$@" || { failed=1; return 0; }
-    echo "$1: FLAKY, passed on the second run; see .build/tiers/$1.first.log" | tee -a .build/tiers/summary
-}
+tier() { Scripts/tier.sh "$@" || failed=1; }
 tier tidy --filter TidyTests
 wire='ThemisNetTests|ThemisRPCTests|ThemisFeedTests|ThemisRuntimeTests|ThemisNodeTests|ServiceTests'
 tier libraries --skip "TidyTests|FuzzTests|EndToEndTests|$wire"
