@@ -20,7 +20,7 @@ final class CommitLog: Sendable {
     }
 
     private struct Slot {
-        var batch: (bytes: WriteBatch, last: SequenceNumber)?
+        var batch: (bytes: WriteBatch, last: SequenceNumber, isDurable: Bool)?
         /// Memory of the last batch.
         var spare = WriteBatch()
         var isClosing = false
@@ -41,18 +41,20 @@ final class CommitLog: Sendable {
     }
 
     /// Takes a batch whose last sequence is `last`. One at a time: the next comes after the event of this one.
-    func append(_ batch: WriteBatch, last: SequenceNumber) {
+    ///
+    /// - Parameter isDurable: false: the next durable batch brings it to the disk.
+    func append(_ batch: WriteBatch, last: SequenceNumber, isDurable: Bool) {
         slot.withLock { slot in
             precondition(slot.batch == nil, "one batch is appended at a time")
-            slot.batch = (batch, last)
+            slot.batch = (batch, last, isDurable)
         }
         slot.notifyOne()
     }
 
-    /// Stores a batch on the calling thread, synced. Only while no other batch is on its way. The batch is empty afterwards.
-    func appendHere(_ batch: inout WriteBatch) -> Event {
+    /// Stores a batch on the calling thread. Only while no other batch is on its way. The batch is empty afterwards.
+    func appendHere(_ batch: inout WriteBatch, isDurable: Bool) -> Event {
         do throws(ThemisError) {
-            try engine.commit(batch, .synced)
+            try engine.commit(batch, isDurable ? .synced : .buffered)
             batch.removeAll()
             return .appended
         } catch {
@@ -84,9 +86,9 @@ final class CommitLog: Sendable {
             let next = nextBatch(before: unsynced == nil ? nil : syncAt, into: &batch)
             var isLast = false
             switch next {
-            case .batch(let last):
+            case .batch(let last, let isDurable):
                 do throws(ThemisError) {
-                    try engine.commit(batch, durability == .sync ? .synced : .buffered)
+                    try engine.commit(batch, durability == .sync && isDurable ? .synced : .buffered)
                     if durability == .relaxed, unsynced == nil {
                         syncAt = time.monotonicNanoseconds() + UInt64(Self.syncMilliseconds) * 1_000_000
                     }
@@ -114,16 +116,16 @@ final class CommitLog: Sendable {
     }
 
     private enum Next {
-        case batch(last: SequenceNumber)
+        case batch(last: SequenceNumber, isDurable: Bool)
         case due
         case end
     }
 
     private func nextBatch(before deadline: UInt64?, into place: inout WriteBatch) -> Next {
         func take(_ slot: inout Slot) -> Next? {
-            if let (bytes, last) = slot.batch.take() {
+            if let (bytes, last, isDurable) = slot.batch.take() {
                 place = bytes
-                return .batch(last: last)
+                return .batch(last: last, isDurable: isDurable)
             }
             return slot.isClosing ? .end : nil
         }

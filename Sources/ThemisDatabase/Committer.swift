@@ -118,14 +118,14 @@ final class Committer: Sendable {
 
     /// Runs `body` on the committer's thread and waits until what it wrote is stored. Not on the committer's thread.
     ///
+    /// - Parameter isDurable: false: a crash may take it back, until a durable write follows. It must give no sequence.
     /// - Throws: what `body` throws, and the errors of a write.
     func run<Value: Sendable>(
-        _ body: @escaping @Sendable (OrderStage) throws(ThemisError) -> Value
+        isDurable: Bool = true, _ body: @escaping @Sendable (OrderStage) throws(ThemisError) -> Value
     ) throws(ThemisError) -> Value {
         let answer = CommandAnswer<Value>()
-        submit(
-            PendingWrite(
-                command: { stage throws(ThemisError) in answer.set(try body(stage)) }, { error in answer.finish(error) }))
+        let command: @Sendable (OrderStage) throws(ThemisError) -> Void = { stage throws(ThemisError) in answer.set(try body(stage)) }
+        submit(PendingWrite(command: command, isDurable: isDurable) { error in answer.finish(error) })
         return try answer.get()
     }
 
@@ -275,7 +275,7 @@ final class Committer: Sendable {
     /// Hands the open batch to the log. Nil when there was nothing to write.
     private func send() -> OpenBatch? {
         guard var batch = seal() else { return nil }
-        log.append(batch.bytes, last: batch.end.sequence)
+        log.append(batch.bytes, last: batch.end.sequence, isDurable: batch.isDurable)
         batch.bytes = WriteBatch()
         return batch
     }
@@ -283,7 +283,7 @@ final class Committer: Sendable {
     /// Stores the open batch without the log's thread; what is in the log then.
     private func storeHere() -> OpenBatch? {
         guard var batch = seal() else { return nil }
-        let event = log.appendHere(&batch.bytes)
+        let event = log.appendHere(&batch.bytes, isDurable: batch.isDurable)
         if case .appended = event { order.recycle(batch.bytes) }
         batch.bytes = WriteBatch()
         return conclude(batch, event)
@@ -306,7 +306,7 @@ final class Committer: Sendable {
     private func publish(_ batch: OpenBatch) {
         let isDurable = options.durability == .sync
         published.publish(batch, isDurable: isDurable)
-        if batch.sentNanoseconds != 0 {
+        if batch.sentNanoseconds != 0, batch.isDurable {
             metrics.seconds.observe(Double(batch.storedNanoseconds - batch.sentNanoseconds) / 1e9)
         }
         // The feed before the writers: who has an answer finds its change.

@@ -37,6 +37,8 @@ struct OpenBatch: Sendable {
 
     /// Nobody waits and nothing is to be written.
     var isEmpty: Bool { writes.isEmpty && bytes.isEmpty }
+    /// Whether somebody waits for the disk.
+    var isDurable: Bool { writes.contains { $0.isDurable } }
     /// Another operation must wait for the next one.
     var isFull: Bool { bytes.bytes.count >= Limits.commitBatchBytes }
 }

@@ -5,32 +5,41 @@ import ThemisTelemetry
 ///
 /// One thread at a time.
 struct Pace {
-    /// How long a rest is, by the time of the piece before it.
-    private static let restShare: UInt64 = 2
     /// Bounds of a rest in milliseconds: it ends soon when the work is cancelled.
     private static let restMilliseconds: ClosedRange<Int64> = 1...20
+    /// So long after a write of others, more are expected: most pieces take less time than lies between two writes.
+    private static let sharedNanoseconds: UInt64 = 100_000_000
 
+    private let restShare: UInt64
     private let published: PublishStage
     private let time: any TimeSource
     private var begunNanoseconds: UInt64
     private var sequence: SequenceNumber
+    private var sharedUntilNanoseconds: UInt64 = 0
+    /// Whether others write.
+    private(set) var isShared = false
 
-    init(_ published: PublishStage, _ time: any TimeSource) {
+    /// A rest is `restShare` times as long as the piece before it.
+    init(_ published: PublishStage, _ time: any TimeSource, restShare: UInt64) {
+        self.restShare = restShare
         self.published = published
         self.time = time
         begunNanoseconds = time.monotonicNanoseconds()
         sequence = published.visibleSequence
     }
 
-    /// Ends a piece: rests if others wrote since the last one. `own` is what the piece itself added to the log.
+    /// Ends a piece: rests if others write. `own` is what the piece itself added to the log.
     mutating func rest(own: UInt64 = 0) {
-        let isBusy = published.visibleSequence > sequence + own
-        if isBusy {
-            let worked = (time.monotonicNanoseconds() - begunNanoseconds) * Self.restShare / 1_000_000
-            Self.pause(min(max(Int64(worked), Self.restMilliseconds.lowerBound), Self.restMilliseconds.upperBound))
+        let now = time.monotonicNanoseconds()
+        let visible = published.visibleSequence
+        if visible > sequence + own { sharedUntilNanoseconds = now + Self.sharedNanoseconds }
+        sequence = visible
+        isShared = now < sharedUntilNanoseconds
+        if isShared {
+            let wanted = (now - begunNanoseconds) * restShare / 1_000_000
+            Self.pause(min(max(Int64(wanted), Self.restMilliseconds.lowerBound), Self.restMilliseconds.upperBound))
         }
         begunNanoseconds = time.monotonicNanoseconds()
-        sequence = published.visibleSequence
     }
 
     /// Waits.

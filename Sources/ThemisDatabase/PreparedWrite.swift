@@ -134,6 +134,8 @@ final class PendingWrite: @unchecked Sendable {
     var idempotency: PreparedIdempotency?
     /// What must not have changed, for a transaction over several requests.
     var validation: CommitValidation?
+    /// Whether the disk must have it before it is answered. Not for a step that is taken again when it is lost.
+    let isDurable: Bool
     /// What admission counted.
     let admittedBytes: Int
     let admittedOperations: Int
@@ -155,6 +157,7 @@ final class PendingWrite: @unchecked Sendable {
         self.operations = []
         self.operations.reserveCapacity(operations.count)
         self.call = call
+        isDurable = true
         admittedOperations = max(operations.count, 1)
         // An operation holds its document twice, and some memory beside it.
         admittedBytes = operations.reduce(0) { $0 + 2 * $1.change.byteCount + 512 }
@@ -162,10 +165,11 @@ final class PendingWrite: @unchecked Sendable {
 
     /// Something for the committer's thread.
     init(
-        command: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void,
+        command: @escaping @Sendable (OrderStage) throws(ThemisError) -> Void, isDurable: Bool,
         _ completion: @escaping @Sendable (ThemisError?) -> Void
     ) {
         self.completion = .command(command, completion)
+        self.isDurable = isDurable
         operations = []
         call = CallContext()
         admittedOperations = 1

@@ -294,6 +294,17 @@ import ThemisTestKit
         #expect(try after.keys(#"{"table":"t","predicates":[{"column":"a","value":4}],"limit":1000}"#).count == 250)
     }
 
+    @Test func `the pieces of a build do not wait for the disk, its begin and its end do`() throws {
+        let engine = MemoryEngine()
+        let fixture = try DatabaseFixture(engine: engine)
+        try fixture.atomic(
+            (0..<2_500).map { WriteOperation(try DatabaseFixture.key("t:\($0)"), .put(Array(#"{"a":\#($0)}"#.utf8))) })
+        let before = engine.statistics().syncs
+        #expect(try fixture.index("range", "a").state == .building)
+        #expect(engine.statistics().syncs == before + 2)
+        #expect(try fixture.database.indexes(table).map(\.entries) == [2_500])
+    }
+
     @Test func `a salvage builds every index anew`() throws {
         let engine = MemoryEngine()
         let fixture = try DatabaseFixture(engine: engine)

@@ -16,6 +16,8 @@ public struct SweepResult: Sendable, Equatable {
 extension Database {
     /// Entities of one piece: others get their turn between two pieces.
     private static let sweptAtOnce = 256
+    /// While others write, expiry works for a third of the time: what expires must go as fast as it comes.
+    static let expiryRestShare: UInt64 = 2
     /// Entities that are counted of each table.
     private static let counted: UInt64 = 100_000
 
@@ -78,7 +80,7 @@ extension Database {
         }
         if try isExpiryUsed() { try noteClock() }
         guard total > 0 else { return result }
-        var pace = Pace(published, telemetry.time)
+        var pace = Pace(published, telemetry.time, restShare: Self.expiryRestShare)
         for table in tablesToSweep(name) {
             while let until = expiryClock.horizon(database: published.now()), let piece = try readExpired(table, until, call) {
                 let removed = try remove(piece, cancellation)

@@ -21,7 +21,7 @@ extension Database {
         for isWriting in [false, true] {
             var next = EntityRecord.lowerBound(table: record.tableID)
             var seen: UInt64 = 0
-            var pace = Pace(published, telemetry.time)
+            var pace = Pace(published, telemetry.time, restShare: Self.expiryRestShare)
             while let piece = try readOld(record, index, kind, from: next, progress) {
                 var written: UInt64 = 0
                 if isWriting {

@@ -8,8 +8,12 @@ import ThemisTelemetry
 /// not changed since, together with how far the build is. Entities that change after the index was asked for have theirs from the write
 /// itself, so nothing is missed and nothing is counted twice, whatever happens in between.
 extension Database {
-    /// Entities of one piece: foreground writes get their turn between two pieces.
+    /// Entities of one piece: large enough that the wait for the disk is the smaller part of it.
     private static let pieceEntities = 256
+    /// Entities of one piece while others write: they wait for a piece that is before them, some 0.2 ms.
+    private static let sharedPieceEntities = 64
+    /// While others write, a build works for a seventh of the time: then the slowest in a hundred of their writes takes not much longer.
+    private static let restShare: UInt64 = 6
     /// Documents of one piece, in bytes.
     private static let pieceBytes = 1 << 20
     /// Rows of ended jobs that are kept.
@@ -31,8 +35,8 @@ extension Database {
         var failure: ThemisError?
         do throws(ThemisError) {
             try takeUp(&record, progress)
-            var pace = Pace(published, telemetry.time)
-            while try buildPiece(id, &record, progress) {
+            var pace = Pace(published, telemetry.time, restShare: Self.restShare)
+            while try buildPiece(id, &record, progress, pace.isShared ? Self.sharedPieceEntities : Self.pieceEntities) {
                 progress.report(done: record.done, total: record.total)
                 pace.rest()
             }
@@ -69,22 +73,23 @@ extension Database {
         }
     }
 
-    /// Builds the next piece; false when nothing is left.
+    /// Builds the next piece, of so many entities; false when nothing is left.
     private func buildPiece(
-        _ id: String, _ record: inout IndexBuildRecord, _ progress: JobProgress
+        _ id: String, _ record: inout IndexBuildRecord, _ progress: JobProgress, _ entities: Int
     ) throws(ThemisError) -> Bool {
         while true {
             let view = try ReadView(self, CallContext(cancellation: progress.cancellation))
             guard let table = published.catalog.byID[record.tableID],
                 let index = table.indexes.all.first(where: { $0.generation == record.generation }), index.state == .building
             else { throw ThemisError(.cancelled, "the index was dropped") }
-            guard let piece = try readPiece(view, table, index) else { return false }
+            guard let piece = try readPiece(view, table, index, entities) else { return false }
             var after = record
             after.done += piece.seen
             after.total = max(after.total, after.done)
             let row = after.encoded()
             do throws(ThemisError) {
-                let step = try committer.run { stage throws(ThemisError) in
+                // A crash may take pieces back; the build then goes on from the last one that is left.
+                let step = try committer.run(isDurable: false) { stage throws(ThemisError) in
                     let step = try stage.write(piece)
                     if step == .written { stage.batch.bytes.put(.meta, MetaRecords.job(id), row) }
                     return step
@@ -105,14 +110,16 @@ extension Database {
     }
 
     /// The entries of the entities behind those that are built; nil when there is none.
-    private func readPiece(_ view: ReadView, _ table: Table, _ index: Index) throws(ThemisError) -> IndexBuildPiece? {
+    private func readPiece(
+        _ view: ReadView, _ table: Table, _ index: Index, _ entities: Int
+    ) throws(ThemisError) -> IndexBuildPiece? {
         let through = index.counters.value.builtThrough
         let lower = EntityRecord.lowerBound(table: table.id) + through + (through.isEmpty ? [] : [0])
         let cursor = try view.scan(from: lower, to: EntityRecord.upperBound(table: table.id), reverse: false)
         let single = TableIndexes([index])
         var piece = IndexBuildPiece(tableID: table.id, generation: index.generation, readPoint: view.sequence)
         var bytes = 0
-        while piece.seen < Self.pieceEntities, bytes < Self.pieceBytes, try cursor.advance() {
+        while piece.seen < entities, bytes < Self.pieceBytes, try cursor.advance() {
             let key = cursor.key
             let value = cursor.value
             try EntityRecord.check(value)
