@@ -68,10 +68,7 @@ rocksdb::DBOptions database_options(const themis_options &options) {
     out.db_write_buffer_size = options.db_write_buffer_size;
     out.max_open_files = options.max_open_files;
     out.max_background_jobs = options.max_background_jobs;
-    // Files are written in small portions, each sent to the disk at once: a sync of the log waits behind what is on its way already.
-    // Portions of 1 MiB, the default, made one sync in fifty take 2 to 5 ms while an index was built; now hardly any does.
-    out.bytes_per_sync = 128 << 10;
-    out.writable_file_max_buffer_size = 128 << 10;
+    out.bytes_per_sync = 1 << 20;
     out.skip_stats_update_on_db_open = true;
 
     // Debian's build would log at DEBUG, and keep 1000 files.
