@@ -1,5 +1,6 @@
 """What a row of the table is, and how a pair is run in turn."""
 import dataclasses
+import os
 import statistics
 import typing
 
@@ -36,12 +37,18 @@ def middle(results, key):
     return statistics.median(values) if values else None
 
 
+def settled(measure):
+    """Runs `measure` while the disk owes nothing: what went before, ours or a peer's, would be written beside its syncs."""
+    os.sync()
+    return measure()
+
+
 def alternate(plan, ours, peer, pids=(), compare="rate"):
     """Runs both in turn, `plan.rounds` times; each round gives one ratio."""
     mine, theirs = [], []
     for _ in range(plan.rounds):
-        mine.append(ours())
-        theirs.append(peer())
+        mine.append(settled(ours))
+        theirs.append(settled(peer))
     ratios = [a[compare] / b[compare] for a, b in zip(mine, theirs)]
     return summary(mine, compare, pids) | {
         "peer": middle(theirs, compare), "ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios),
@@ -52,7 +59,7 @@ def alternate(plan, ours, peer, pids=(), compare="rate"):
 
 def alone(plan, ours, compare, pids=()):
     """Runs ours only; the bar is for the figure itself."""
-    mine = [ours() for _ in range(plan.rounds)]
+    mine = [settled(ours) for _ in range(plan.rounds)]
     values = [each[compare] for each in mine]
     return summary(mine, compare, pids) | {"ratio": statistics.median(values), "low": min(values), "high": max(values)}
 
