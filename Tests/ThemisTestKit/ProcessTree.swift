@@ -23,6 +23,17 @@ public enum ProcessTree {
     /// Processor time that `pid` has used, in hundredths of a second; nil when it is gone.
     public static func ticks(of pid: pid_t) -> Int? { stat(pid)?.ticks }
 
+    /// Processor time that the threads of `pid` have used, in nanoseconds: what the kernel's scheduler counts, without a tick's rounding.
+    public static func nanoseconds(of pid: pid_t) -> UInt64 {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        return threads.reduce(0) { sum, thread in
+            let text = FileManager.default.contents(atPath: "/proc/\(pid)/task/\(thread)/schedstat").map {
+                String(decoding: $0, as: UTF8.self)
+            }
+            return sum + (text?.split(separator: " ").first.flatMap { UInt64($0) } ?? 0)
+        }
+    }
+
     private static func stat(_ pid: pid_t) -> (state: String, parent: pid_t, ticks: Int)? {
         // The name in parentheses may hold anything; what follows the last one is plain.
         guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return nil }
