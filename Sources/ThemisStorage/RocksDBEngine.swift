@@ -31,7 +31,7 @@ public final class RocksDBEngine: StorageEngine {
     ) throws(ThemisError) {
         let walPath = options.walDirectory ?? directory.enginePath
         try Self.prepareDirectories(directory, walPath)
-        let scan = try WriteAheadLogScan(reading: walPath)
+        let scan = try WriteAheadLogScan(reading: walPath, neededIn: directory.enginePath)
         if let refusal = scan.refusal { throw refusal }
         try Self.checkCurrent(directory.enginePath, hasLog: scan.records > 0)
         try scan.applyCuts(telemetry.log)

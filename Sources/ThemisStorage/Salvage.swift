@@ -37,7 +37,7 @@ public enum Salvage {
         // First: a salvage that is interrupted has changed history as well.
         try leaveNote(directory)
         try setAsideBrokenMark(directory, telemetry)
-        try cutLogs(options.walDirectory ?? directory.enginePath, &report, telemetry.log)
+        try cutLogs(options.walDirectory ?? directory.enginePath, directory, &report, telemetry.log)
         let engine = try openOrRepair(directory, options, &report, telemetry)
         do throws(ThemisError) {
             try verify(engine, &report)
@@ -74,8 +74,10 @@ public enum Salvage {
         }
     }
 
-    private static func cutLogs(_ logPath: String, _ report: inout Report, _ log: Logger) throws(ThemisError) {
-        let scan = try WriteAheadLogScan(reading: logPath)
+    private static func cutLogs(
+        _ logPath: String, _ directory: DataDirectory, _ report: inout Report, _ log: Logger
+    ) throws(ThemisError) {
+        let scan = try WriteAheadLogScan(reading: logPath, neededIn: directory.enginePath)
         report.recordsKept = scan.records
         report.recordsGivenUp = scan.damage?.recordsBehind ?? 0
         for cut in scan.cuts {

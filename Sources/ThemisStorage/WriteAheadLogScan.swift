@@ -44,10 +44,23 @@ public struct WriteAheadLogScan: Sendable {
     public private(set) var damage: Damage?
 
     private let directory: String
+    private let oldestNeeded: UInt64
 
-    /// Reads every `*.log` in `directory`; changes nothing. A directory without logs is clean.
-    public init(reading directory: String) throws(ThemisError) {
+    /// Reads the logs in `directory` that the engine in `enginePath` still needs; changes nothing. A directory without logs is clean.
+    ///
+    /// Older ones hold only what lies in data files already. They are there when a process was killed while it removed them.
+    init(reading directory: String, neededIn enginePath: String) throws(ThemisError) {
+        let oldest: UInt64
+        do throws(SystemFailure) {
+            oldest = try EngineManifest.oldestNeededLog(in: enginePath)
+        } catch { throw ThemisError(.dataCorrupt, "the engine's list of files cannot be read: \(error.text)") }
+        try self.init(reading: directory, from: oldest)
+    }
+
+    /// Reads every log in `directory` whose number is not below `oldestNeeded`; changes nothing.
+    init(reading directory: String, from oldestNeeded: UInt64 = 0) throws(ThemisError) {
         self.directory = directory
+        self.oldestNeeded = oldestNeeded
         do throws(SystemFailure) {
             try read()
         } catch { throw ThemisError(.logDamaged, "the write-ahead log cannot be read: \(error.text)") }
@@ -88,7 +101,7 @@ public struct WriteAheadLogScan: Sendable {
     }
 
     private mutating func read() throws(SystemFailure) {
-        let found = try Self.logFiles(in: directory)
+        let found = try Self.logFiles(in: directory).filter { $0.number >= oldestNeeded }
         files = found.map(\.name)
         var index = 0
         while index < found.count {

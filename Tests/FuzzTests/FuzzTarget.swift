@@ -23,6 +23,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "rpc-messages", longestInput: 1_024, check: MessageFuzz.check),
         FuzzTarget(name: "stored-records", longestInput: 1_024, check: RecordFuzz.check),
         FuzzTarget(name: "write-ahead-log", longestInput: 4_096, check: LogFuzz.check),
+        FuzzTarget(name: "engine-manifest", longestInput: 1_024, check: ManifestFuzz.check),
     ]
 }
 

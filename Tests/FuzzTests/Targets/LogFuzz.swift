@@ -81,3 +81,19 @@ private final class Scratch {
         unsafe rmdir(path)
     }
 }
+
+/// The engine's list of files: reading an edit ends, and what an edit says is kept is never forgotten.
+enum ManifestFuzz {
+    /// Edits, each behind its length.
+    static func check(_ bytes: [UInt8]) throws {
+        var reader = ByteReader(bytes)
+        var manifest = EngineManifest()
+        var kept: UInt64 = 0
+        while let record = reader.lengthPrefixed() {
+            guard let edit = EngineManifest.decode(Array(record)) else { continue }
+            manifest.take(edit)
+            if edit.remaining == nil { kept = max(kept, edit.oldestKept ?? 0) }
+            try require(manifest.oldestNeeded >= kept, "\(manifest.oldestNeeded) is needed, \(kept) was kept")
+        }
+    }
+}
