@@ -169,7 +169,15 @@ public enum Limits {
     public static let httpRefusalsPerSecond = 10_000
     /// New connections that are read ahead of others until they have asked for the first time: the newest ones. Operators have few.
     public static let newcomers = 64
-    /// Body bytes of such requests that one process holds, in all.
+    /// A read that brings less of an unfinished request is a drop, in bytes: any client sends at least a line at a time.
+    public static let dropBytes = 64
+    /// So many drops in a row are a trickle: some proxies send a head in a few pieces.
+    public static let dropsOfTrickle = 8
+    /// How often trickles are read, in milliseconds: hardly felt by a slow client that means well.
+    public static let trickleMilliseconds = 10
+    /// Trickles that are read at once, some hundred microseconds of work.
+    public static let trickleReads = 64
+    /// Body bytes of the requests in progress that one process holds, in all.
     public static let httpBodyBytes = 256 << 20
     /// Body bytes kept for a handler that has not asked for them yet; then reading pauses.
     public static let bodyBufferBytes = 64 << 10

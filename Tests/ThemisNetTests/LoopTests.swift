@@ -63,7 +63,7 @@ import ThemisTestKit
                 watchers.all[number].cancel()
             }
             watchers.all.append(watcher)
-            watcher.isPressing = number == 699
+            watcher.lane = number == 699 ? .pressing : .ordinary
             #expect(watcher.watch(.readable))
         }
         // The loop stands still meanwhile: then it finds all of them ready.

@@ -21,6 +21,7 @@ import ThemisBase
     private var idleSince: Int64
     private var headSince: Int64?
     private var isFresh = true
+    private var trickle = TrickleGauge()
     private var bodySince: Int64 = 0
     private var bodyProgressAt: Int64 = 0
     private var bodyProgressBytes = 0
@@ -50,6 +51,10 @@ import ThemisBase
         } catch {
             refuse(error)
             return bytes.count
+        }
+        if trickle.noteRead(receivedBytes: stream.receivedBytes, isUnfinished: parser.isWithinRequest), stream.isOpen {
+            server.newcomerLeft(self)
+            stream.lane = .trickling
         }
         return used
     }
@@ -214,7 +219,7 @@ import ThemisBase
 
     /// How long what was read last has waited in the socket, at most: since the answer before it, and not longer than others wait now.
     func ageNanoseconds(_ now: UInt64) -> UInt64 {
-        guard !stream.isPressing else { return 0 }
+        guard stream.lane == .ordinary else { return 0 }
         let waited = server.socketWait()
         return waited == 0 ? 0 : min(waited, now - min(now, UInt64(max(0, idleSince)) * 1_000_000))
     }
@@ -240,7 +245,7 @@ import ThemisBase
         if closes { return stream.finish() }
         // Only now: who asks once, or becomes an event stream, never needs a place among the ordinary ones, nor the loop's memory for it.
         server.newcomerLeft(self)
-        stream.isPressing = exchange.route?.isOfOperators == true
+        stream.lane = exchange.route?.isOfOperators == true ? .pressing : .ordinary
         if exchange.body.isComplete || exchange.head.framing == .none { return nextRequest() }
         // What is left of the body is read over.
         isDiscardingBody = true

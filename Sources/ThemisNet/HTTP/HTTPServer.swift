@@ -80,7 +80,7 @@ public struct HTTPServerOptions: Sendable {
     let telemetry: Telemetry
     var random: SeededRandom
     private var listener: Listener?
-    private var connections: [HTTPConnection] = []
+    private(set) var connections: [HTTPConnection] = []
     private var eventStreams = 0
     private var refusals = 0
     /// What is admitted now: changed by the exchanges themselves.
@@ -156,11 +156,11 @@ public struct HTTPServerOptions: Sendable {
     private func welcome(_ connection: HTTPConnection) {
         if let older = newcomers[nextNewcomer] {
             older.newcomer = nil
-            older.stream.isPressing = false
+            older.stream.lane = .ordinary
         }
         newcomers[nextNewcomer] = connection
         connection.newcomer = nextNewcomer
-        connection.stream.isPressing = true
+        connection.stream.lane = .pressing
         nextNewcomer = (nextNewcomer + 1) % newcomers.count
     }
 

@@ -14,6 +14,7 @@ protocol EpollMember: AnyObject {
 @NetLoop final class EpollSet<Member: EpollMember> {
     private let epoll = themis_epoll()
     private let perDispatch: Int
+    private let asksItself: Bool
     private var handle: EventHandle?
     private var isWatched = false
     private var members: [Member?] = []
@@ -24,16 +25,20 @@ protocol EpollMember: AnyObject {
     /// Told after each dispatch whether it was full, so that more may be ready.
     var portionServed: (@NetLoop (_ isFull: Bool) -> Void)?
 
-    /// An empty set that serves at most `perDispatch` descriptors (256 at most) before others have their turn.
-    init(perDispatch: Int) {
+    /// An empty set that serves at most `perDispatch` descriptors (256 at most) before others have their turn. One that `asksItself` is not
+    /// watched by the loop: its owner calls `dispatch`.
+    init(perDispatch: Int, asksItself: Bool = false) {
         self.perDispatch = perDispatch
+        self.asksItself = asksItself
         tokens = [UInt64](repeating: 0, count: perDispatch)
         states = [UInt8](repeating: 0, count: perDispatch)
     }
 
     /// Watches `descriptor` for reading. Returns its place, nil when the kernel refuses.
     func add(_ member: Member, descriptor: Int32) -> UInt32? {
-        if !isWatched, epoll >= 0 {
+        if asksItself {
+            isWatched = true
+        } else if !isWatched, epoll >= 0 {
             let action = EventAction { [unowned self] _ in LoopExecutor.shared.countServed(dispatch()) }
             let made = EventHandle(descriptor: epoll, events: EV_READ | EV_PERSIST, action: action)
             isWatched = made.add()

@@ -26,11 +26,10 @@ public struct Readiness: OptionSet, Sendable {
     /// What is being watched for now.
     public private(set) var interest: Readiness = []
 
-    /// Whether the descriptor is served ahead of others while it is watched for reading alone. After a refusal of the kernel it is
-    /// watched for nothing.
-    public var isPressing = false {
+    /// How soon the descriptor is served while it is watched for reading alone. After a refusal of the kernel it is watched for nothing.
+    public var lane = ReadingLane.ordinary {
         didSet {
-            guard isPressing != oldValue, interest == .readable else { return }
+            guard lane != oldValue, interest == .readable else { return }
             watch([])
             watch(.readable)
         }
@@ -56,7 +55,7 @@ public struct Readiness: OptionSet, Sendable {
         self.interest = interest
         guard !interest.isEmpty, action.action != nil else { return true }
         if interest == .readable {
-            place = ReadingPlace(in: isPressing ? .pressing : .ordinary, descriptor: descriptor, action: action)
+            place = ReadingPlace(in: .of(lane), descriptor: descriptor, action: action)
             if place == nil { self.interest = [] }
             return place != nil
         }

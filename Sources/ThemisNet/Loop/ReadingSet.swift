@@ -1,3 +1,15 @@
+import ThemisBase
+
+/// How soon a descriptor is read when thousands are ready.
+public enum ReadingLane: Sendable {
+    /// Ahead of all others.
+    case pressing
+    /// In its turn.
+    case ordinary
+    /// Together with its like, a hundred times a second: what comes in drops is not worth a turn of the loop for each of them.
+    case trickling
+}
+
 /// Descriptors that are watched for reading, in an epoll set of their own: a few bytes for each instead of the entries of libevent, which
 /// stay for good. The kernel is asked for no more ready ones than are served next, so that what it touched for the answer is still in the
 /// processor's caches when they are read.
@@ -12,12 +24,30 @@
         return set
     }()
 
+    /// Whose requests come in drops. Thousands of them would wake the loop for a byte each, ahead of those who have asked something.
+    static let trickling = {
+        let set = ReadingSet(perDispatch: Limits.trickleReads, asksItself: true)
+        set.timer = LoopTimer { [unowned set] in LoopExecutor.shared.countServed(set.members.dispatch()) }
+        return set
+    }()
+
+    /// The set of a lane.
+    static func of(_ lane: ReadingLane) -> ReadingSet {
+        switch lane {
+        case .pressing: pressing
+        case .ordinary: ordinary
+        case .trickling: trickling
+        }
+    }
+
     private let members: EpollSet<EventAction>
+    /// Of a set that the loop does not watch; runs while it has members.
+    private var timer: LoopTimer?
     private var marker: LineMarker?
     /// The place of each descriptor. One that was closed may have got another place before the old one is given back.
     private var places: [Int32: UInt32] = [:]
 
-    private init(perDispatch: Int) { members = EpollSet(perDispatch: perDispatch) }
+    private init(perDispatch: Int, asksItself: Bool = false) { members = EpollSet(perDispatch: perDispatch, asksItself: asksItself) }
 
     private func measureWaits() {
         let marker = LineMarker()
@@ -36,6 +66,7 @@
     fileprivate func enter(_ descriptor: Int32, _ action: EventAction) -> UInt32? {
         guard let slot = members.add(action, descriptor: descriptor) else { return nil }
         places[descriptor] = slot
+        if let timer, !timer.isScheduled { timer.scheduleRepeating(milliseconds: Limits.trickleMilliseconds) }
         return slot
     }
 
@@ -43,6 +74,7 @@
         let isItsPlace = places[descriptor] == slot
         if isItsPlace { places[descriptor] = nil }
         members.remove(slot, action, descriptor: isItsPlace ? descriptor : nil)
+        if places.isEmpty { timer?.cancel() }
     }
 }
 

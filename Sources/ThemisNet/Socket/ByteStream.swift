@@ -99,17 +99,17 @@ public protocol ByteStreamHandler: AnyObject {
         precondition(self.handler == nil && watcher == nil, "a stream is started once")
         self.handler = handler
         let watcher = FileWatcher(descriptor: socket.number) { [self] ready in becameReady(ready) }
-        watcher.isPressing = isPressing
+        watcher.lane = lane
         self.watcher = watcher
         isReadingPaused = false
         updateInterest()
     }
 
-    /// Whether what comes is read ahead of what comes to other streams, when thousands of them are ready at once.
-    public var isPressing = false {
+    /// How soon what comes is read, when thousands of streams are ready at once.
+    public var lane = ReadingLane.ordinary {
         didSet {
-            guard isPressing != oldValue, let watcher else { return }
-            watcher.isPressing = isPressing
+            guard lane != oldValue, let watcher else { return }
+            watcher.lane = lane
             watched = watcher.interest
             updateInterest()
         }
@@ -276,7 +276,7 @@ public protocol ByteStreamHandler: AnyObject {
     private func becameDirty() {
         guard !isDirty, !isBlocked else { return }
         isDirty = true
-        NetLoop.atEndOfTurn(self, isPressing: isPressing)
+        NetLoop.atEndOfTurn(self, isPressing: lane == .pressing)
     }
 
     /// Sends what was written in this turn.

@@ -33,7 +33,7 @@ public import ThemisTelemetry
         guard watcher == nil, socket.number >= 0 else { return }
         self.accepted = accepted
         watcher = FileWatcher(descriptor: socket.number) { [weak self] _ in self?.acceptPending() }
-        watcher?.isPressing = true
+        watcher?.lane = .pressing
         backOff = LoopTimer { [weak self] in _ = self?.watcher?.watch(.readable) }
         watcher?.watch(.readable)
     }

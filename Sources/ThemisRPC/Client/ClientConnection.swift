@@ -29,7 +29,7 @@ import ThemisNet
         await withCheckedContinuation { continuation in
             closing = continuation
             // Answers free places and memory: they come before more questions.
-            stream.isPressing = true
+            stream.lane = .pressing
             stream.start(self)
             let hello = Hello(role: client.options.role, instance: client.options.instance)
             send(.hello, hello.encoded())
