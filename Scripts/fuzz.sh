@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: Scripts/fuzz.sh MINUTES [TARGET…]   Fuzzes every target for so long, two at a time. Findings lie in .build/fuzz/findings.
+# usage: Scripts/fuzz.sh MINUTES [TARGET…]   Fuzzes every target for so long, AT_ONCE=2 at a time. Findings lie in .build/fuzz/findings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export minutes=$1 work=.build/fuzz
@@ -25,7 +25,7 @@ fuzz() {
     [ ! -e "$work/findings/$target.failed" ] || grep -aE 'Fatal error|ERROR:|SUMMARY' "$log" | head -n 3
 }
 export -f fuzz
-printf '%s\n' "$@" | xargs -P 2 -I {} bash -c 'fuzz {}'
+printf '%s\n' "$@" | xargs -P "${AT_ONCE:-2}" -I {} bash -c 'fuzz {}'
 if compgen -G "$work/findings/*.failed" >/dev/null; then
     echo "findings: $(cd "$work/findings" && echo *.failed); replay: THEMIS_FUZZ_TARGET=T $work/release/themis_fuzz FILE" >&2
     exit 1
