@@ -3,5 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for product in themis_server themis_gateway themis_changefeed themis_exporter; do
-    swift build -c release --static-swift-stdlib --product "$product"
+    # Read anew: a kept package description would name the commit at which it was read.
+    swift build --manifest-cache none -c release --static-swift-stdlib --product "$product"
 done
